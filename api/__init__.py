@@ -1,0 +1,1 @@
+"""The outside surface: command line, HTTP service, web page."""

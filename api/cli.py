@@ -1,0 +1,270 @@
+"""The `pellucid` command. Each subcommand is an adapter of a few lines; heavy modules are imported by the subcommand that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="pellucid",
+    help="Find photos through haze and words. Nothing is downloaded, and originals are never written to.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+evaluate_app = typer.Typer(help="Measure an encoder on a folder with known answers.", no_args_is_help=True)
+app.add_typer(evaluate_app, name="eval")
+
+LibraryOption = Annotated[
+    Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
+]
+EncoderOption = Annotated[str | None, typer.Option("--encoder", help="What maps photos and words to vectors.", show_default="builtin")]
+MegapixelsOption = Annotated[
+    float | None, typer.Option("--max-megapixels", help="Refuse larger photos before decoding them.", show_default="180")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+MINUS = "\u0001-"
+"""Stands for the minus of a subtracted term while the command line is parsed, so that it is not taken for an option."""
+
+
+@app.command()
+def index(
+    roots: Annotated[list[Path] | None, typer.Argument(metavar="ROOT...", help="Folders of photos. None: all known ones again.")] = None,
+    library: LibraryOption = None,
+    encoder: EncoderOption = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave these files and folders out.")] = None,
+    include_hidden: Annotated[bool | None, typer.Option("--include-hidden", help="Take names that start with a dot too.")] = None,
+    max_megapixels: MegapixelsOption = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", help="Threads that read photos.", show_default="one a core")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the library up to date with folders of photos. Run it again at any time: only what changed is read."""
+    from .output import print_json, progress_bar, quiet_decoders, report_summary
+    from .wiring import run_index
+
+    with quiet_decoders(), progress_bar(not as_json) as move:
+        report = run_index(
+            roots or [], dry_run=dry_run, on_progress=move, library=library, encoder=encoder, exclude=exclude or None,
+            include_hidden=include_hidden, max_megapixels=max_megapixels, jobs=jobs,
+        )  # fmt: skip
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        report_summary(report)
+    if report.interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
+def search(
+    terms: Annotated[
+        list[str], typer.Argument(metavar="TERM...", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="A condition on columns, such as iso < 400.")] = None,
+    library: LibraryOption = None,
+    encoder: EncoderOption = None,
+    max_megapixels: MegapixelsOption = None,
+    allow_private_urls: Annotated[
+        bool | None,
+        typer.Option("--allow-private-urls", help="Fetch pictures from private and loopback addresses too."),
+    ] = None,
+    as_json: JsonOption = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print full names only, one a line.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures of the hits.")] = None,
+) -> None:
+    """Find photos by words, by a picture, or by both."""
+    from .output import hits_table, print_json
+    from .wiring import run_search
+
+    if as_json and paths:
+        raise typer.BadParameter("choose one of --json and --paths")
+    terms = [term.replace(MINUS, "-", 1) if term.startswith(MINUS) else term for term in terms]
+    hits = run_search(
+        terms, k=k, where=where, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
+    )
+    if html is not None:
+        from .output import quiet_decoders
+        from .sheet import Answered, contact_sheet
+        from .wiring import picture_of, write_text
+
+        with quiet_decoders():
+            page = contact_sheet(" ".join(terms), f"{len(hits)} photos", [Answered(" ".join(terms), hits, picture_of(terms))])
+        write_text(html, page)
+    if as_json:
+        print_json({"terms": terms, "where": where, "hits": [hit.as_dict() for hit in hits]})
+    elif paths:
+        sys.stdout.write("".join(f"{hit.file}\n" for hit in hits))
+    elif hits:
+        hits_table(hits)
+    else:
+        typer.echo("No photo meets the condition." if where else "The library has no photos.", err=True)
+
+
+@app.command()
+def stats(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """What the library holds."""
+    from .health import library_stats, print_facts
+    from .output import print_json
+    from .wiring import open_library
+
+    facts = library_stats(open_library(library))
+    print_json(facts) if as_json else print_facts(facts)
+
+
+@app.command()
+def doctor(
+    library: LibraryOption = None,
+    failures: Annotated[bool, typer.Option("--failures", help="List every file that could not be indexed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Is the store healthy, is the cache fresh, what failed, which versions are these? Exit code 1 when something needs care."""
+    from .health import examine, print_examination
+    from .output import print_json
+    from .wiring import open_library
+
+    facts = examine(open_library(library))
+    print_json(facts) if as_json else print_examination(facts, every=failures)
+    if facts["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def forget(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, folders or roots; they need not exist any more.")],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase photos from the library, its older versions too, and prove that no search returns them. Files are not touched."""
+    from .output import console, plain, print_json
+    from .wiring import run_forget
+
+    outcome = run_forget(paths, library)
+    if as_json:
+        print_json(outcome)
+        return
+    out = console()
+    out.print(f"Forgot {len(outcome['photos']):,} photos and {len(outcome['vectors']):,} vectors; checked that no search returns them.")
+    if outcome["still_on_disk"]:
+        name = plain(outcome["still_on_disk"][0])
+        out.print(
+            f"{len(outcome['still_on_disk']):,} of them are still on disk, such as {name}; the next index takes them again unless excluded."
+        )
+
+
+@app.command()
+def compact(library: LibraryOption = None) -> None:
+    """Merge the store's small files, drop older versions, and write the cache anew."""
+    from .output import console
+    from .wiring import run_compact
+
+    before, after = run_compact(library)
+    console().print(f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after.")
+
+
+@evaluate_app.command()
+def retrieval(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Photos and a captions.jsonl with image and captions.")],
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recall at 1, 5 and 10 in both directions."""
+    from search import evaluate_retrieval
+
+    _figures(evaluate_retrieval, folder, encoder, as_json)
+
+
+@evaluate_app.command()
+def zeroshot(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder a class, or photos.parquet with labels.txt, or n012345_label.jpg names.")
+    ],
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Top-1 and top-5 of naming photos that the encoder was not trained to name."""
+    from search import evaluate_zeroshot
+
+    _figures(evaluate_zeroshot, folder, encoder, as_json)
+
+
+def _figures(function: Any, folder: Path, encoder: str | None, as_json: bool) -> None:
+    from search import load_encoder
+
+    from .health import print_facts
+    from .output import print_json, quiet_decoders
+    from .settings import load_settings
+
+    settings = load_settings(encoder=encoder)
+    with quiet_decoders():
+        figures = function(folder, load_encoder(settings.encoder))
+    print_json(figures) if as_json else print_facts(figures)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pellucid {version('pellucid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def protected(arguments: list[str]) -> list[str]:
+    """Arguments of `search` in which a subtracted term, such as `-people`, cannot be taken for an option.
+
+    >>> protected(["search", "beach", "-people", "-k", "5"])
+    ['search', 'beach', '\\x01-people', '-k', '5']
+    """
+    if not arguments or arguments[0] != "search":
+        return arguments
+    out: list[str] = []
+    for at, argument in enumerate(arguments):
+        is_value = at > 0 and arguments[at - 1] in ("-k", "--where", "--library", "--encoder", "--max-megapixels", "--html")
+        is_option = (
+            argument.startswith("--")
+            or argument in ("-", "-h")
+            or (argument.startswith("-k") and argument[2:].isdigit())
+            or argument == "-k"
+        )
+        if argument == "--":
+            return out + arguments[at:]
+        subtracts = argument.startswith("-") and not is_option and not is_value
+        out.append(MINUS + argument[1:] if subtracts else argument)
+    return out
+
+
+def main() -> NoReturn:
+    """Run the command line: a known error is one line and its exit code, an interrupt is 130."""
+    from preprocess import PellucidError
+
+    try:
+        app(protected(sys.argv[1:]), standalone_mode=True)
+    except PellucidError as error:
+        from .errors import codes
+        from .output import plain
+
+        sys.stderr.write(f"pellucid: {plain(str(error))}\n")
+        sys.exit(codes(type(error))[0])
+    except KeyboardInterrupt:
+        sys.stderr.write("pellucid: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""`stats` and `doctor`: what a library holds, and whether all is well with it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess import PellucidError
+
+from .output import SHOWN_FAILURES, console, plain
+from .wiring import folder_bytes
+
+if TYPE_CHECKING:
+    from search import Library
+
+PACKAGES = ("pellucid", "numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "tokenizers", "lancedb", "pyarrow", "faiss-cpu",
+            "rawpy", "torch", "open_clip_torch")  # fmt: skip
+
+
+def library_stats(library: Library) -> dict[str, Any]:
+    """Counts, roots, sizes, dates, cameras and the recipe."""
+    from search import Store
+
+    store = Store(library)
+    images = store.images(["root", "digest", "format", "taken_at", "camera", "byte_size"])
+    taken = sorted(day for day in images["taken_at"].to_pylist() if day)
+    current = library.file.current
+    return {
+        "library": str(library.folder),
+        "photos": images.num_rows,
+        "distinct_photos": len(set(images["digest"].to_pylist())),
+        "photo_bytes": sum(images["byte_size"].to_pylist()),
+        "roots": {root: images["root"].to_pylist().count(root) for root in library.file.roots},
+        "formats": _most(images["format"].to_pylist()),
+        "cameras": _most(images["camera"].to_pylist(), 10),
+        "taken": [taken[0], taken[-1]] if taken else None,
+        "failures": len(store.failures()),
+        "recipe": library.file.recipes.get(current) if current else None,
+        "library_bytes": folder_bytes(library.folder),
+    }
+
+
+def _most(values: list[Any], k: int = 20) -> dict[str, int]:
+    from collections import Counter
+
+    return dict(Counter(value for value in values if value).most_common(k))
+
+
+def examine(library: Library) -> dict[str, Any]:
+    """Findings about the library: `problems` need care, the rest is for information."""
+    from search import Store
+
+    problems: list[str] = []
+    facts: dict[str, Any] = {"library": str(library.folder), "schema": library.file.schema, "problems": problems}
+    facts["build_running"] = library.busy()
+    facts["cache"] = "fresh" if (library.cache / library.stamp() / "spread.npz").is_file() else "stale; the next search makes it anew"
+    try:
+        store = Store(library)
+        keys = list(zip(*(store.images([name])[name].to_pylist() for name in ("root", "path")), strict=True))
+        digests = set(store.images(["digest"])["digest"].to_pylist())
+        facts["photos"], facts["distinct_photos"] = len(keys), len(digests)
+        if len(set(keys)) != len(keys):
+            problems.append(f"{len(keys) - len(set(keys))} photos stand in the store twice. Remedy: pellucid forget them, and index again.")
+        current = library.file.current
+        if current is not None:
+            embedded = store.digests(current)
+            facts["without_vector"], facts["unused_vectors"] = len(digests - embedded), len(embedded - digests)
+            if digests - embedded:
+                problems.append(f"{len(digests - embedded)} photos have no vector. Remedy: pellucid index --library {library.folder}")
+        failures = store.failures()
+        facts["failures"] = [{"file": f"{f.root}/{f.path}", "error": f.error, "message": f.message} for f in failures]
+    except PellucidError as error:
+        problems.append(str(error))
+        facts["failures"] = []
+    facts["roots"] = {root: "there" if Path(root).is_dir() else "not there; nothing of it is forgotten" for root in library.file.roots}
+    facts["encoder"] = _encoder_state(library, problems)
+    free = shutil.disk_usage(library.folder).free
+    facts["free_bytes"] = free
+    if free < 200_000_000:
+        problems.append(f"The disk has only {free / 1e6:.0f} MB left. Free some space before the next build.")
+    facts["versions"] = {"python": sys.version.split()[0]} | {name: _version(name) for name in PACKAGES}
+    return facts
+
+
+def _encoder_state(library: Library, problems: list[str]) -> str:
+    from search import check_recipe, load_encoder
+
+    try:
+        encoder = load_encoder()
+        wrong = encoder.verify() if hasattr(encoder, "verify") else []
+        if wrong:
+            problems.append(
+                f"Files of the built-in encoder are damaged: {', '.join(wrong)}. Remedy: pip install --force-reinstall pellucid"
+            )
+        check_recipe(library, encoder)
+    except PellucidError as error:
+        problems.append(str(error))
+        return "needs care"
+    return f"{encoder.recipe.encoder}, {encoder.recipe.dim} numbers a vector, recipe {encoder.recipe.id}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Names and values, nested ones indented."""
+    out = console()
+    for name, value in facts.items():
+        label = name.replace("_", " ")
+        if isinstance(value, dict):
+            out.print(f"{label}:" + ("" if value else " none"), markup=False)
+            for key, inner in value.items():
+                out.print(f"  {plain(str(key))}: {plain(_shown(inner))}", markup=False)
+        elif name.endswith("bytes"):
+            out.print(f"{label.removesuffix(' bytes')}: {value / 1e6:,.1f} MB", markup=False)
+        else:
+            out.print(f"{label}: {plain(_shown(value))}", markup=False)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return " to ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def print_examination(facts: dict[str, Any], *, every: bool) -> None:
+    """Findings for people: failures first by count, problems last, so that they are seen."""
+    out = console()
+    print_facts({name: value for name, value in facts.items() if name not in ("failures", "problems")})
+    failures = facts["failures"]
+    out.print(f"files that could not be indexed: {len(failures):,}")
+    for failure in failures if every else failures[:SHOWN_FAILURES]:
+        out.print(f"  {plain(failure['message'])}", markup=False)
+    if len(failures) > SHOWN_FAILURES and not every:
+        out.print(f"  ... and {len(failures) - SHOWN_FAILURES:,} more: pellucid doctor --failures")
+    for problem in facts["problems"]:
+        out.print(f"PROBLEM: {plain(problem)}", markup=False)
+    if not facts["problems"]:
+        out.print("All is well.")

@@ -1,0 +1,80 @@
+"""The composed settings: command line > `PELLUCID_*` environment > `pellucid.toml` > default. The only reader of environment and file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from preprocess import SettingsError
+
+FILE = "pellucid.toml"
+PREFIX = "PELLUCID_"
+
+
+def default_library() -> Path:
+    """Where the library is when nobody says otherwise."""
+    return user_data_path("pellucid") / "library"
+
+
+class Settings(BaseSettings):
+    """Each field may stand in `pellucid.toml` or, in capitals behind `PELLUCID_`, in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", env_ignore_empty=True)
+
+    library: Path = Field(default_factory=default_library, description="the library's folder")
+    encoder: str = Field("builtin", description="what maps photos and words to vectors")
+    exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
+    include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")
+    max_megapixels: float = Field(180, gt=0, description="photos with more are refused before they are decoded")
+    jobs: int = Field(0, ge=0, description="threads that read photos; 0 means one for each core")
+    allow_private_urls: bool = Field(False, description="whether pictures may be fetched from private and loopback addresses")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the base class passes it)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line first, then environment, then the files: the one here before the user's own."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=[user_config_path("pellucid") / FILE, Path(FILE)]),
+        )
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings; what is given and not none wins.
+
+    Raises:
+        SettingsError: a variable or key is misspelt, or a value is out of range.
+    """
+    names = list(Settings.model_fields)
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX) and variable.upper().removeprefix(PREFIX).lower() not in names:
+            raise SettingsError(_unknown(variable, [PREFIX + name.upper() for name in names], "environment variable"))
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(_unknown(name, names, f"key in {FILE}")) from error
+        raise SettingsError(f"The setting {name!r} is {first['input']!r}: {first['msg'].lower()}.") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{FILE} cannot be read: {error}") from error
+
+
+def _unknown(name: str, known: list[str], what: str) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no {what} {name}.{hint} Known: {', '.join(known)}."

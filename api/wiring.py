@@ -1,0 +1,174 @@
+"""Put settings, library, encoder and pipeline together; the command line and the service call these."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess import InputError, LibraryDamaged, Limits
+from search import Hit, Library, Query, Term, load_encoder
+from search import search as find
+
+from .settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from indexer import Report
+    from search import Store
+
+    Key = tuple[str, str]
+
+
+def open_library(folder: Path | None, *, create: bool = False) -> Library:
+    """The library that the settings name."""
+    return Library(load_settings(library=folder).library.expanduser(), create=create)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Caps on what is decoded."""
+    return Limits(max_pixels=int(settings.max_megapixels * 1_000_000))
+
+
+def run_index(roots: Sequence[Path], *, dry_run: bool, on_progress: Callable[[Report], None], **given: Any) -> Report:
+    """Build with the settings."""
+    from indexer import BuildOptions, WalkOptions, build
+
+    settings = load_settings(**given)
+    folder = settings.library.expanduser()
+    options = BuildOptions(
+        walk=WalkOptions(tuple(settings.exclude), settings.include_hidden), limits=limits_of(settings), jobs=settings.jobs, dry_run=dry_run
+    )
+    for root in roots:
+        if not root.expanduser().is_dir() and not (folder / "library.json").is_file():
+            raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
+    if dry_run and not (folder / "library.json").is_file():
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as nowhere:
+            return build(Library(Path(nowhere) / "library", create=True), roots, load_encoder(settings.encoder), options, on_progress)
+    if not roots and not (folder / "library.json").is_file():
+        raise InputError("Give a folder to index: pellucid index FOLDER")
+    return build(Library(folder, create=True), roots, load_encoder(settings.encoder), options, on_progress)
+
+
+def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> list[Hit]:
+    """Hits with the settings."""
+    query = Query(tuple(Term.parse(term) for term in terms), k, where)
+    settings = load_settings(**given)
+    library = Library(settings.library.expanduser())
+    return find(library, query, load_encoder(settings.encoder), limits=limits_of(settings), allow_private=settings.allow_private_urls)
+
+
+def picture_of(terms: Sequence[str]) -> Path | None:
+    """The first term that is a picture on disk."""
+    files = [Path(term.text).expanduser() for term in map(Term.parse, terms) if term.kind == "file"]
+    return files[0] if files else None
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a page, through a temporary name.
+
+    Raises:
+        InputError: the folder is missing or cannot be written.
+    """
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise InputError(f"{file} cannot be written: {error.strerror or error}. Name a file in a folder that exists.") from error
+
+
+def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
+    """Erase photos under the paths from the library, and prove it.
+
+    Raises:
+        InputError: a path matches nothing in the library.
+    """
+    from dataclasses import replace
+
+    from search import Store
+
+    library = open_library(folder)
+    with library.locked("forget"):
+        store = Store(library)
+        images = store.images(["root", "path"])
+        keys = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) | {(f.root, f.path) for f in store.failures()}
+        doomed: set[Key] = set()
+        for path in paths:
+            place = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 (a link must not be followed: it may be gone)
+            names = {place, place.resolve()}
+            matched = {key for key in keys if any(Path(*key) == name or Path(*key).is_relative_to(name) for name in names)}
+            if not matched and not {str(name) for name in names} & set(library.file.roots):
+                raise InputError(f"Nothing of {path} is in {library.folder}. `pellucid stats` lists its roots.")
+            doomed |= matched
+        gone = {str(Path(os.path.abspath(path.expanduser()))) for path in paths} | {str(path.expanduser().resolve()) for path in paths}  # noqa: PTH100
+        library.write(replace(library.file, roots=tuple(root for root in library.file.roots if root not in gone)))
+        photos, digests = store.rewrite_without(doomed)
+        _prove_forgotten(library, store, doomed, set(digests))
+    return {"photos": photos, "vectors": digests, "still_on_disk": [photo for photo in photos if Path(photo).exists()]}
+
+
+def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: set[str]) -> None:
+    """Look for what was forgotten in the tables, in a fresh cache and in its nearest index.
+
+    Raises:
+        LibraryDamaged: something is left.
+    """
+    import shutil
+
+    from search import open_derived
+
+    shutil.rmtree(library.cache, ignore_errors=True)
+    images = store.images(["root", "path", "digest"])
+    left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
+    left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
+    if library.file.current is not None:
+        derived = open_derived(library)
+        try:
+            rows = set(derived.database.execute("SELECT root, path FROM images"))
+            vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
+            left |= rows & doomed
+            if len(derived.nearest) != vectors:
+                left.add(("", "a vector without a photo"))
+        finally:
+            derived.close()
+    if left:
+        raise LibraryDamaged(
+            f"{len(left)} entries of what was forgotten are still in {library.folder}, such as {next(iter(left))[1]}. Try again."
+        )
+
+
+def run_compact(folder: Path | None) -> tuple[int, int]:
+    """Compact with no older versions kept; bytes before and after."""
+    import shutil
+    from datetime import timedelta
+
+    from search import Store, make_derived
+
+    library = open_library(folder)
+    with library.locked("compact"):
+        before = folder_bytes(library.folder)
+        store = Store(library)
+        store.sweep()
+        store.compact(timedelta(0))
+        shutil.rmtree(library.cache, ignore_errors=True)
+        if library.file.current is not None:
+            make_derived(store)
+        return before, folder_bytes(library.folder)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+__all__ = ["folder_bytes", "limits_of", "open_library", "picture_of", "run_compact", "run_forget", "run_index", "run_search", "write_text"]

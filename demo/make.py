@@ -1,0 +1,89 @@
+"""The demo: index the photos that scikit-image and scikit-learn carry, ask them five questions in words and one by picture.
+
+Run it with `make demo`. Everything it makes lies in `demo/`: photos, library, `index.html`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from api.output import console, hits_table, progress_bar, report_summary
+from api.sheet import Answered, contact_sheet
+from api.wiring import write_text
+from indexer import build
+from search import Library, Query, Term, load_encoder, search
+
+HERE = Path(__file__).parent
+NAMES = {
+    "astronaut.png": "astronaut", "camera.png": "cameraman", "chelsea.png": "cat", "coffee.png": "coffee", "coins.png": "coins",
+    "rocket.jpg": "rocket", "motorcycle_left.png": "motorcycle", "hubble_deep_field.jpg": "galaxies", "moon.png": "moon",
+    "brick.png": "bricks", "grass.png": "grass", "gravel.png": "gravel", "page.png": "page", "retina.jpg": "retina", "ihc.png": "tissue",
+    "clock_motion.png": "clock", "color.png": "colours", "horse.png": "horse", "text.png": "handwriting", "china.jpg": "temple",
+    "flower.jpg": "flower",
+}  # fmt: skip
+QUESTIONS = ("a cat", "a cup of coffee", "a flower", "a motorcycle", "a black and white photo of a man")
+
+
+def gather(folder: Path) -> int:
+    """Copy the real photos under plain names, with crops, resized copies and one exact copy beside them; how many files there are."""
+    import skimage
+    import sklearn.datasets
+
+    sources = [Path(skimage.__file__).parent / "data", Path(sklearn.datasets.__file__).parent / "images"]
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "edited").mkdir(parents=True)
+    for name, plain in NAMES.items():
+        source = next((place / name for place in sources if (place / name).is_file()), None)
+        if source is None:
+            continue
+        shutil.copyfile(source, folder / f"{plain}{source.suffix}")
+        if plain in ("cat", "coffee", "flower", "temple", "motorcycle", "astronaut"):
+            with Image.open(source) as image:
+                photo = image.convert("RGB")
+            width, height = photo.size
+            photo.resize((width // 2, height // 2), Image.Resampling.LANCZOS).save(
+                folder / "edited" / f"{plain} at half size.jpg", quality=85
+            )
+            photo.crop((width // 8, height // 8, width * 7 // 8, height * 7 // 8)).save(
+                folder / "edited" / f"{plain} cropped.webp", quality=80
+            )
+    shutil.copyfile(folder / "cat.png", folder / "edited" / "a copy of cat.png")
+    return sum(file.is_file() for file in folder.rglob("*"))
+
+
+def main() -> int:
+    """Index, ask, print, write the contact sheet; fails when an answer is plainly wrong."""
+    start = time.perf_counter()
+    out = console()
+    photos = HERE / "photos"
+    out.print(f"{gather(photos)} photos gathered in {photos}.")
+    shutil.rmtree(HERE / "library", ignore_errors=True)
+    library, encoder = Library(HERE / "library", create=True), load_encoder()
+    with progress_bar(True) as move:
+        report = build(library, [photos], encoder, on_progress=move)
+    report_summary(report)
+    answers = []
+    for question in QUESTIONS:
+        hits = search(library, Query((Term.parse(question),), k=6), encoder)
+        hits_table(hits, f"\N{LEFT DOUBLE QUOTATION MARK}{question}\N{RIGHT DOUBLE QUOTATION MARK}")
+        answers.append(Answered(question, hits))
+    picture = photos / "edited" / "cat at half size.jpg"
+    hits = search(library, Query((Term(str(picture), kind="file"),), k=6), encoder)
+    hits_table(hits, "Like this picture: cat at half size.jpg")
+    answers.append(Answered("Like this picture", hits, picture))
+    write_text(HERE / "index.html", contact_sheet("Pellucid demo", f"{report.found} photos, {len(answers)} searches", answers))
+    out.print(f"Pictures of all answers: {HERE / 'index.html'}")
+    out.print(f"Done in {time.perf_counter() - start:.1f} s. Next: pellucid index ~/Pictures, then pellucid search 'a dog on a beach'")
+    if report.failed or not {"cat.png", "edited/a copy of cat.png"} <= {hit.path for hit in hits}:
+        out.print("The demo's own check failed: the small cat does not find the cat.")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

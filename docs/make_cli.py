@@ -1,0 +1,71 @@
+"""Write docs/cli.md and docs/columns.md from the code: `python docs/make_cli.py`; with `--check`, fail when they are stale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+from typer.main import get_command
+
+from api.cli import app
+from api.settings import Settings
+from search import IMAGE_COLUMNS
+
+HERE = Path(__file__).parent
+
+
+def command_line() -> str:
+    """Every command with its arguments and options, from the parser itself."""
+    parts = ["# Command line\n\nGenerated from `pellucid --help` by `make docs-write`.\n"]
+    _describe(get_command(app), "pellucid", parts)
+    return "\n".join(parts)
+
+
+def _describe(command: object, name: str, parts: list[str]) -> None:
+    context = typer.Context(command, info_name=name)  # type: ignore[arg-type]
+    parts.append(f"## {name}\n\n{command.help or ''}\n\n```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```\n")
+    rows = []
+    for parameter in command.params:
+        if getattr(parameter, "hidden", False) or parameter.name in ("install_completion", "show_completion"):
+            continue
+        record = parameter.get_help_record(context)
+        if record:
+            rows.append(f"| `{record[0]}` | {record[1].replace('|', '/')} |")
+    if rows:
+        parts.append("| option | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+    for child in getattr(command, "commands", {}).values():
+        _describe(child, f"{name} {child.name}", parts)
+
+
+def columns() -> str:
+    """The columns of `--where` and the settings."""
+    lines = ["# Columns and settings\n", "Generated from the code by `make docs-write`.\n", "## Columns that `--where` reads\n"]
+    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in IMAGE_COLUMNS]
+    lines += [
+        "\n## Settings\n",
+        "In `pellucid.toml`, or in capitals behind `PELLUCID_` in the environment.\n",
+        "| setting | meaning |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{name}` | {field.description} |" for name, field in Settings.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    stale = []
+    for name, text in (("cli.md", command_line()), ("columns.md", columns())):
+        page = HERE / name
+        if "--check" in sys.argv:
+            stale += [] if page.is_file() and page.read_text(encoding="utf-8") == text else [name]
+        else:
+            page.write_text(text, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"docs/{' and docs/'.join(stale)} are stale: make docs-write\n")
+    return len(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

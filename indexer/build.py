@@ -1,0 +1,249 @@
+"""Fill a library from folders: what changed is read, embedded and stored; the rest is left alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess import InputError, Limits, PellucidError
+from search import Failure, Library, Store, make_derived
+
+from .plan import Known, Plan, plan
+from .report import Report
+from .stages import Embedded, Loader, embed, read
+from .walk import Found, Passed, WalkOptions, walk
+
+if TYPE_CHECKING:
+    from search import Encoder, Key
+
+COMMIT_PHOTOS, COMMIT_S = 1024, 20.0
+"""A commit costs about 40 ms, so it is made after this many photos or seconds: that much is read again after a kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a build walks and reads. `jobs` 0 means one reading thread for each core."""
+
+    walk: WalkOptions = field(default_factory=WalkOptions)
+    limits: Limits = field(default_factory=Limits)
+    jobs: int = 0
+    dry_run: bool = False
+
+
+def build(
+    library: Library,
+    roots: Sequence[Path],
+    encoder: Encoder,
+    options: BuildOptions | None = None,
+    on_progress: Callable[[Report], None] = lambda _report: None,
+) -> Report:
+    """Bring the library up to date with its folders; no roots means all that it knows.
+
+    What is committed stays, whatever ends the build; the next one goes on from there. An interrupt is reported, not raised.
+
+    Raises:
+        InputError: a root is not a folder.
+        LibraryBusy, LibraryError: the library cannot be written.
+    """
+    options = options or BuildOptions()
+    if options.dry_run:
+        return _Build(library, encoder, options, on_progress).run(roots)
+    with library.locked("index"):
+        return _Build(library, encoder, options, on_progress).run(roots)
+
+
+class _Build:
+    def __init__(self, library: Library, encoder: Encoder, options: BuildOptions, on_progress: Callable[[Report], None]) -> None:
+        self.library, self.encoder, self.options, self.on_progress = library, encoder, options, on_progress
+        self.report = Report(dry_run=options.dry_run)
+        with self.report.timed("open"):
+            self.store = Store(library)
+            self.recipe = encoder.recipe
+            self.images = self.store.images()
+            keys = zip(self.images["root"].to_pylist(), self.images["path"].to_pylist(), strict=True)
+            rows = zip(
+                self.images["digest"].to_pylist(), self.images["byte_size"].to_pylist(), self.images["modified_ns"].to_pylist(), strict=True
+            )
+            self.known: dict[Key, Known] = {key: Known(*row) for key, row in zip(keys, rows, strict=True)}
+            self.row_of_digest = {known.digest: at for at, known in enumerate(self.known.values())}
+            self.failures: dict[Key, Failure] = {(f.root, f.path): f for f in self.store.failures()}
+            self.embedded = self.store.digests(self.recipe.id)
+
+    def run(self, roots: Sequence[Path]) -> Report:
+        with self.report.timed("walk"):
+            chosen = self._roots(roots)
+            todo = self._plan(chosen)
+        self.report.total = len(todo.todo)
+        if self.options.dry_run:
+            self._count_dry(todo)
+            return self.report
+        self._register(chosen)
+        if self.library.file.current is None:
+            self.store.use(self.recipe)
+        fresh: dict[Key, str] = {}
+        try:
+            self._fill(todo, fresh)
+        except KeyboardInterrupt:
+            self.report.interrupted = True
+            return self.report
+        with self.report.timed("write"):
+            self._finish(todo, fresh)
+        return self.report
+
+    def _roots(self, roots: Sequence[Path]) -> list[str]:
+        """The roots to visit, absolute; a folder inside a known root stands for that root, and roots inside a folder come along."""
+        known = list(self.library.file.roots)
+        chosen: dict[str, None] = {}
+        for root in roots:
+            place = root.expanduser()
+            if not place.exists() and str(place.absolute()) not in known:
+                raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
+            place = place.resolve()
+            if place.is_file():
+                raise InputError(f"{root} is a file; give the folder that it is in: {place.parent}")
+            inside = [k for k in known if place != Path(k) and place.is_relative_to(k)]
+            chosen.update(dict.fromkeys(inside[:1] or [place.as_posix()]))
+            chosen.update(dict.fromkeys(k for k in known if Path(k).is_relative_to(place)))
+        if not roots:
+            chosen = dict.fromkeys(known)
+        if not chosen:
+            raise InputError("Give a folder to index: pellucid index FOLDER")
+        if _inside(self.library.folder, chosen) == str(self.library.folder.resolve()):
+            raise InputError(f"{self.library.folder} is the library itself; index the folder of your photos.")
+        return list(chosen)
+
+    def _plan(self, roots: Sequence[str]) -> Plan:
+        report, passed = self.report, self.report.passed
+        visited: list[str] = []
+        found: list[Found] = []
+        every = {*self.library.file.roots, *roots}
+        for root in roots:
+            others = [Path(other) for other in every if other != root] + [self.library.folder]
+            here = list(walk(Path(root), self.options.walk, passed, others)) if Path(root).is_dir() else []
+            if not here and any(key[0] == root for key in self.known):
+                report.missing_roots[root] = "is not there" if not Path(root).is_dir() else "has no photos now"
+                continue
+            visited.append(root)
+            found += here
+        report.found = len(found)
+        known = {key: row for key, row in self.known.items() if key[0] in set(visited)}
+        out = plan(found, known, self.failures, self.embedded, lambda key: _still_there(key, passed))
+        report.same, report.kept = out.same, len(out.kept)
+        report.failed_before = {f"{f.root}/{f.path}": f.message for f in out.failed_before}
+        for (root, path), reason in passed.broken.items():
+            report.fail(Found(root, path, 0, 0), PellucidError(f"{root}/{path} {reason}."))
+        there = {f.key for f in found} | set(passed.broken)
+        failed_now = {(f.root, f.path) for f in out.failed_before} | set(passed.broken)
+        healed = {f.key for f in found} - failed_now - {f.key for f in out.todo}
+        self.stale = [key for key in self.failures if key[0] in visited and (key not in there or key in healed)]
+        return out
+
+    def _count_dry(self, todo: Plan) -> None:
+        self.report.new, self.report.changed, self.report.gone = len(todo.new), len(todo.changed), len(todo.gone)
+        self.report.reembedded = len(todo.reembed)
+
+    def _register(self, roots: Iterable[str]) -> None:
+        file = self.library.file
+        for root in roots:
+            file = file.with_root(root)
+        if file != self.library.file:
+            self.library.write(file)
+
+    def _row_of(self, digest: str) -> dict[str, Any] | None:
+        """The row of a photo with these bytes whose vector is known, so that it need not be decoded."""
+        at = self.row_of_digest.get(digest)
+        if at is None or digest not in self.embedded:
+            return None
+        return dict(self.images.slice(at, 1).to_pylist()[0])
+
+    def _fill(self, todo: Plan, fresh: dict[Key, str]) -> None:
+        threads = self.options.jobs or os.cpu_count() or 1
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        pending: list[Embedded] = []
+        last = time.monotonic()
+        try:
+            loader = Loader(self.encoder, self.options.limits, self._row_of)
+            loaded = read(todo.todo, loader, self.report, pool, ahead=4 * threads + self.encoder.batch_size)
+            for batch in embed(loaded, self.encoder, self.embedded, self.report):
+                pending.append(batch)
+                self.on_progress(self.report)
+                if sum(len(b.items) for b in pending) >= COMMIT_PHOTOS or time.monotonic() - last > COMMIT_S:
+                    self._commit(pending, fresh)
+                    pending, last = [], time.monotonic()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._commit(pending, fresh)
+            self.on_progress(self.report)
+
+    def _commit(self, batches: Sequence[Embedded], fresh: dict[Key, str]) -> None:
+        """Vectors first, then the rows that need them: a kill between the two leaves no half photo."""
+        with self.report.timed("write"):
+            for_rows = [item for batch in batches for item in batch.items]
+            digests = [digest for batch in batches for digest in batch.digests]
+            if digests:
+                import numpy as np
+
+                self.store.add_vectors(self.recipe, digests, np.concatenate([batch.vectors for batch in batches]))
+            self.store.put_images([item.row for item in for_rows], known=self.known)
+            keys = [item.found.key for item in for_rows]
+            self.store.clear_failures(key for key in keys if key in self.failures)
+            errors = self.report.take_errors()
+            self.store.record_failures(
+                [Failure(*item.key, item.byte_size, item.modified_ns, type(error).__name__, str(error)) for item, error in errors]
+            )
+            fresh.update((item.found.key, item.digest) for item in for_rows)
+
+    def _finish(self, todo: Plan, fresh: dict[Key, str]) -> None:
+        """Forget what is gone, count what happened, tidy, and write the cache."""
+        report = self.report
+        lost = Counter(self.known[key].digest for key in todo.gone)
+        before = {known.digest for key, known in self.known.items() if key not in set(todo.gone)}
+        for file in todo.new:
+            digest = fresh.get(file.key)
+            if digest is None:
+                continue
+            if lost[digest] > 0:
+                lost[digest] -= 1
+                report.moved += 1
+            elif digest in before:
+                report.copied += 1
+            else:
+                report.new += 1
+            before.add(digest)
+        for file in todo.changed:
+            if file.key in fresh:
+                same_bytes = fresh[file.key] == self.known[file.key].digest
+                report.touched, report.changed = report.touched + same_bytes, report.changed + (not same_bytes)
+        report.reembedded = sum(file.key in fresh for file in todo.reembed)
+        report.gone = len(todo.gone) - report.moved
+        self.store.drop_images(todo.gone)
+        self.store.clear_failures(self.stale)
+        if self.library.file.current != self.recipe.id:
+            self.store.use(self.recipe)
+        if fresh or todo.gone or report.failed or self.stale:
+            self.store.sweep()
+            self.store.compact()
+        make_derived(self.store)
+
+
+def _still_there(key: Key, passed: Passed) -> bool:
+    """Whether a known file is on disk, or might be: under a folder that could not be listed nothing is known to be gone."""
+    file = Path(*key)
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return any(file.is_relative_to(folder) for folder in passed.unlisted)
+    except OSError:
+        return True
+    return True
+
+
+def _inside(folder: Path, roots: Iterable[str]) -> str | None:
+    place = folder.resolve()
+    return next((str(place) for root in roots if Path(root) == place), None)

@@ -1,0 +1,74 @@
+"""What a build did, for people and for programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from preprocess import PellucidError
+
+from .walk import Found, Passed
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts, failures by full name, and seconds by stage. `total` is how many files the build had to read."""
+
+    total: int = 0
+    done: int = 0
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    touched: int = 0
+    moved: int = 0
+    copied: int = 0
+    same: int = 0
+    gone: int = 0
+    kept: int = 0
+    reembedded: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    failed_before: dict[str, str] = field(default_factory=dict)
+    missing_roots: dict[str, str] = field(default_factory=dict)
+    passed: Passed = field(default_factory=Passed)
+    seconds: dict[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+    interrupted: bool = False
+    _errors: dict[tuple[str, str], tuple[Found, PellucidError]] = field(default_factory=dict)
+
+    def fail(self, item: Found, error: PellucidError) -> None:
+        """Record that a file could not be indexed."""
+        self._errors[item.key] = (item, error)
+        self.failed[str(item.file)] = str(error)
+
+    def take_errors(self) -> list[tuple[Found, PellucidError]]:
+        """Failures since the last call, to be written to the store."""
+        errors = list(self._errors.values())
+        self._errors = {}
+        return errors
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded")
+        return {name: getattr(self, name) for name in names} | {
+            "failed": self.failed,
+            "failed_before": self.failed_before,
+            "missing_roots": self.missing_roots,
+            "unlisted_folders": self.passed.unlisted,
+            "other_files": self.passed.suffixes,
+            "skipped": self.passed.names,
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+            "dry_run": self.dry_run,
+            "interrupted": self.interrupted,
+        }

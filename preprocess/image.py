@@ -1,0 +1,191 @@
+"""The one door for decoding: bytes on disk to upright 8-bit RGB pixels."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ._pillow import open_image
+from .colors import to_rgb
+from .errors import ImageCorrupt, ImageError, ImageTooLarge, ImageUnreadable, ImageUnsupported, ImageVanished
+from .facts import Facts, read_facts
+from .formats import FORMAT_OF_DECODER, is_photo, is_raw
+
+RgbImage: TypeAlias = NDArray[np.uint8]
+"""Pixels: shape (height, width, 3), order RGB, contiguous. Those from this module are read-only: make a copy to change them."""
+
+# JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: 35 ms of processor time, not 116-144, for 12 megapixels (benchmarks/decode.py). Pillow's draft
+# and OpenCV's reduced reading take the same time and give the same pixels, but OpenCV ignores colour profiles, and fills the missing part
+# of a truncated file with grey, where Pillow raises. With the decoded short side at least the wanted one, an 80×80 picture is up to
+# 3.3/255 away from the exact one (mean absolute difference); at least twice that, up to 1.25/255, of which 0.3 come from the resize.
+_DRAFT_MARGIN = 2
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}  # these swap width and height
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one photo may cost: decoded pixels, and bytes of its file."""
+
+    max_pixels: int = 180_000_000
+    max_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photo. `width` and `height` are of the whole upright photo, also where `pixels` were decoded at a smaller scale."""
+
+    pixels: RgbImage
+    width: int
+    height: int
+    format: str
+    facts: Facts
+
+
+def read_bytes(path: str | os.PathLike[str], limits: Limits | None = None) -> bytes:
+    """The file's bytes. Never blocks on a pipe or device: only regular files are opened.
+
+    Raises:
+        ImageVanished: no such file.
+        ImageUnreadable: the system refuses it.
+        ImageUnsupported: a folder, pipe, socket or device.
+        ImageTooLarge: over `limits.max_bytes`.
+        ImageCorrupt: it is empty.
+    """
+    limits = limits or Limits()
+    path = Path(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageUnsupported(f"{path} is a {_kind(status.st_mode)}, not a photo. Name a file.")
+        _check_bytes(status.st_size, path, limits)
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    except FileNotFoundError as error:
+        raise ImageVanished(f"{path} is not there any more. Index its folder again to bring the library up to date.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageUnreadable(f"{path} cannot be read: {reason}. Check its permissions and the disk.") from error
+    _check_bytes(len(data), path, limits)  # it may have grown or shrunk meanwhile
+    return data
+
+
+def read_image(path: str | os.PathLike[str], limits: Limits | None = None, side: int | None = None) -> Photo:
+    """`decode(read_bytes(path))`.
+
+    Raises:
+        ImageError: see `read_bytes` and `decode`.
+    """
+    return decode(read_bytes(path, limits), os.fspath(path), limits, side)
+
+
+def decode(data: bytes, name: str, limits: Limits | None = None, side: int | None = None) -> Photo:
+    """An upright RGB photo from the bytes of any supported format. Safe to call from several threads at once.
+
+    EXIF orientation is applied, colour profiles are converted to sRGB, transparency is put on white; of an animation, the first frame.
+
+    Args:
+        data: the whole file.
+        name: for messages, and to tell camera raw files from plain TIFF; the content decides everything else.
+        limits: checked against the size in the header, before pixels are decoded.
+        side: the fewest pixels needed on the short side. A JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size,
+            so that the short side of `pixels` is still at least twice that. Other formats come whole.
+
+    Raises:
+        ImageUnsupported: not a photo format that we read.
+        ImageTooLarge: over `limits.max_pixels`.
+        ImageCorrupt: it is a photo, but damaged.
+        MissingExtra: a camera raw file, without the extra `raw`.
+    """
+    limits = limits or Limits()
+    _check_bytes(len(data), name, limits)
+    if is_raw(data, name):
+        from ._raw import preview
+
+        data = preview(data, name)
+    try:
+        return _decode(data, name, limits, side)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        if is_photo(name):
+            raise ImageCorrupt(f"{name} is not a photo inside, whatever its name says. Restore it from a backup or delete it.") from error
+        raise ImageUnsupported(f"{name} is not in a photo format that Pellucid reads. Convert it to JPEG or PNG.") from error
+    except Exception as error:  # damaged data makes codecs raise anything: SyntaxError, struct.error, KeyError, MemoryError, ...
+        raise ImageCorrupt(
+            f"{name} is damaged: {_reason(error)}. Restore it from a backup or save it again from a photo editor."
+        ) from error
+
+
+def _decode(data: bytes, name: str, limits: Limits, side: int | None) -> Photo:
+    with open_image(data) as opened:
+        header_wh = opened.size
+        _check_pixels(header_wh, name, limits)
+        reducible = opened.format in ("JPEG", "MPO")
+        if reducible and side is not None:
+            opened.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
+        opened.load()
+        # Asked only now: some readers turn the picture while loading and take the orientation away, and PNG may hold it after the pixels.
+        transpose = _UPRIGHT.get(_orientation(opened))
+        full_wh = header_wh if reducible else opened.size
+        facts = read_facts(opened)
+        picture = to_rgb(opened)
+    if transpose is not None:
+        picture = picture.transpose(transpose)
+        full_wh = full_wh[::-1] if transpose in _SIDEWAYS else full_wh
+    kind = FORMAT_OF_DECODER.get(opened.format or "", opened.format or "")
+    return Photo(np.asarray(picture), *full_wh, kind, facts)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1-8, or 1 where the EXIF block cannot be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # metadata never costs the photo
+        return 1
+
+
+def _check_pixels(size_wh: tuple[int, int], name: str, limits: Limits) -> None:
+    width, height = size_wh
+    if width < 1 or height < 1:
+        raise ImageCorrupt(f"{name} is damaged: it is {width}×{height} pixels. Restore it from a backup or delete it.")
+    if width * height > limits.max_pixels:
+        have, most = f"{width * height / 1e6:.0f}", f"{limits.max_pixels / 1e6:.0f}"
+        if have == most:
+            have, most = f"{width * height / 1e6:.6f}", f"{limits.max_pixels / 1e6:.6f}"
+        raise ImageTooLarge(f"{name} has {have} MP; the limit is {most} MP. Raise it with --max-megapixels.")
+
+
+def _check_bytes(count: int, name: str | PurePath, limits: Limits) -> None:
+    if count == 0:
+        raise ImageCorrupt(f"{name} is empty. Restore it from a backup or delete it.")
+    if count > limits.max_bytes:
+        raise ImageTooLarge(f"{name} has {count / 1e6:,.1f} MB; the limit is {limits.max_bytes / 1e6:,.1f} MB. Save it smaller.")
+
+
+def _kind(mode: int) -> str:
+    names = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return names.get(stat.S_IFMT(mode), "device")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the codec said, short enough for a table row."""
+    text = " ".join(str(error).split("\n", 1)[0].split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= 120 else text[:119] + "…"

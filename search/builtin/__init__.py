@@ -1,0 +1,1 @@
+"""The encoder that ships with Pellucid; see MODEL_CARD.md."""

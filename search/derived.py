@@ -1,0 +1,165 @@
+"""The derived cache: the nearest index, the rows that are printed and filtered, and the spread of the vectors.
+
+It lies in `cache/<stamp>/`, where the stamp names the store's state and recipe, so a stale one is simply not found. It is made from the
+store in one rename and never needed for correctness. A search that finds it opens neither LanceDB nor any photo.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from preprocess import LibraryDamaged, LibraryNotFound
+
+from .library import Library, storage_errors
+from .nearest import INDEXES, NearestIndex
+from .schema import IMAGE_COLUMNS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .encode import Vectors
+    from .store import Store
+
+_SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "real": "REAL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a library's vectors lie: their count, mean, Float32["dim"], and covariance, Float32["dim dim"]."""
+
+    count: int
+    mean: Vectors
+    covariance: Vectors
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.floating]) -> Spread:
+        """The spread of unit rows, computed in parts."""
+        count, dim = vectors.shape
+        total, squares = np.zeros(dim), np.zeros((dim, dim))
+        for at in range(0, count, 16384):
+            part = np.asarray(vectors[at : at + 16384], dtype=np.float32)
+            total += part.sum(0)
+            squares += part.T @ part
+        mean = total / max(count, 1)
+        return cls(count, mean.astype(np.float32), (squares / max(count, 1) - np.outer(mean, mean)).astype(np.float32))
+
+    def deviation(self, vector: Vectors, typical: float, weight: int = 20) -> float:
+        """Standard deviation of the similarities of `vector` over the library.
+
+        A small library says little about it, so a `typical` value counts like `weight` more photos.
+        """
+        variance = max(0.0, float(vector @ self.covariance @ vector))
+        return float(np.sqrt((self.count * variance + weight * typical**2) / (self.count + weight)))
+
+
+class Derived:
+    """An open cache. `database` has the table `images`, whose column `vector` is the row number in `nearest`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.database = sqlite3.connect(f"{(folder / 'rows.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+            with np.load(folder / "spread.npz") as spread:
+                self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
+        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+            raise LibraryDamaged(f"The cache {folder} does not open ({error}). Rebuild it: pellucid compact") from error
+
+    @property
+    def nearest(self) -> NearestIndex:
+        """The nearest index, opened when it is needed."""
+        return INDEXES["flat"]().read(self.folder / "nearest.faiss")
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.database.close()
+
+
+def open_derived(library: Library) -> Derived:
+    """The cache of the store's present state; made first where it is missing.
+
+    Raises:
+        LibraryNotFound: the library has no vectors yet.
+    """
+    folder = library.cache / library.stamp()
+    if not (folder / "spread.npz").is_file():
+        from .store import Store
+
+        folder = make_derived(Store(library))
+    return Derived(folder)
+
+
+def make_derived(store: Store) -> Path:
+    """Write the cache of the store's present state and remove older ones; gives its folder."""
+    library = store.library
+    recipe = library.file.current
+    if recipe is None:
+        raise LibraryNotFound(f"{library.folder} has no photos yet. Index a folder first: pellucid index FOLDER")
+    stamp = library.stamp()
+    final = library.cache / stamp
+    if (final / "spread.npz").is_file():
+        return final
+    fresh = library.cache / f"{stamp}.{os.getpid()}.new"
+    with storage_errors(library.folder):
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        try:
+            digests, vectors = store.vectors(recipe)
+            used = set(store.images(["digest"])["digest"].to_pylist())
+            keep = [at for at, digest in enumerate(digests) if digest in used]
+            digests, vectors = [digests[at] for at in keep], vectors[keep]
+            dim = int(library.file.recipes[recipe]["dim"])
+            vectors = vectors.reshape(-1, dim)
+            INDEXES["flat"]().write(vectors, fresh / "nearest.faiss")
+            _write_rows(store, digests, fresh / "rows.sqlite")
+            spread = Spread.of(vectors)
+            np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance)
+            try:
+                fresh.rename(final)
+            except OSError:
+                if not (final / "spread.npz").is_file():
+                    raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    for other in library.cache.iterdir():
+        if other.name != stamp and not _young(other):
+            shutil.rmtree(other, ignore_errors=True)
+    return final
+
+
+def _young(folder: Path) -> bool:
+    """Whether another process may still be writing or opening it."""
+    import time
+
+    try:
+        return folder.name.endswith(".new") and time.time() - folder.stat().st_mtime < 600
+    except OSError:
+        return False
+
+
+def _write_rows(store: Store, digests: list[str], file: Path) -> None:
+    numbers = {digest: at for at, digest in enumerate(digests)}
+    columns = [c.name for c in IMAGE_COLUMNS]
+    database = sqlite3.connect(file)
+    try:
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("PRAGMA synchronous = OFF")
+        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in IMAGE_COLUMNS)
+        database.execute(f"CREATE TABLE images (vector INTEGER, {types})")
+        insert = f"INSERT INTO images VALUES ({', '.join('?' * (len(columns) + 1))})"  # noqa: S608 (only question marks)
+        for batch in store.images(columns).to_batches(4096):
+            values = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+            at = columns.index("digest")
+            rows = ((numbers.get(row[at]), *row) for row in values)
+            database.executemany(insert, (row for row in rows if row[0] is not None))
+        database.execute("CREATE INDEX by_vector ON images (vector)")
+        database.execute("CREATE INDEX by_path ON images (root, path)")
+        database.commit()
+    finally:
+        database.close()

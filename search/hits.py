@@ -1,0 +1,121 @@
+"""Hits for a query, from the derived cache alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from preprocess import QueryError, RecipeMismatch
+
+from .derived import Derived, open_derived
+from .filter import matching_vectors
+from .query import Query, Term, combine, encode_terms
+from .schema import IMAGE_COLUMNS
+
+if TYPE_CHECKING:
+    from preprocess import Limits, RgbImage
+
+    from .encode import Encoder, Vectors
+    from .library import Library
+
+_COLUMNS = ", ".join(f'"{column.name}"' for column in IMAGE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One photo that answers. `similarity` is a cosine in [-1, 1]; `z` is how many deviations it lies above the library's mean."""
+
+    root: str
+    path: str
+    digest: str
+    similarity: float
+    z: float
+    columns: dict[str, Any]
+
+    @property
+    def file(self) -> str:
+        """The photo's full name."""
+        return f"{self.root.rstrip('/')}/{self.path}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: similarity and place first, then the columns that have a value."""
+        facts = {k: v for k, v in self.columns.items() if v is not None and k not in ("root", "path", "digest")}
+        return {"similarity": round(self.similarity, 6), "z": round(self.z, 3), "file": self.file, "root": self.root, "path": self.path,
+                "digest": self.digest} | facts  # fmt: skip
+
+
+def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> list[Hit]:
+    """At most `query.k` hits, by falling similarity, equal ones by path.
+
+    Raises:
+        RecipeMismatch: the library's vectors were made by another encoder.
+        QueryError, FilterError: the query is wrong.
+        ImageError, FetchError: a picture term cannot be read.
+    """
+    check_recipe(library, encoder)
+    pictures = {at: read_term(term, limits, allow_private) for at, term in enumerate(query.terms) if term.kind != "text"}
+    derived = open_derived(library)
+    try:
+        among = matching_vectors(derived.database, query.where) if query.where is not None else None
+        rows = encode_terms(query.terms, pictures, encoder)
+        kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
+        vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
+        return nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text")
+    finally:
+        derived.close()
+
+
+def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text") -> list[Hit]:
+    """The hits of one unit row, Float32["dim"]."""
+    from .query import TYPICAL_DEVIATION
+
+    index = derived.nearest
+    # A few more than k: copies share a vector, and equal similarities at the end are ordered by path, not by chance.
+    similarities, numbers = index.search(vector[None], query.k + 32, among)[0]
+    mean = float(vector @ derived.spread.mean)
+    deviation = derived.spread.deviation(vector, TYPICAL_DEVIATION[typical_kind])
+    hits = []
+    names = [column.name for column in IMAGE_COLUMNS]
+    condition = f" AND ({query.where}\n)" if query.where is not None else ""
+    for similarity, number in zip(similarities.tolist(), numbers.tolist(), strict=True):
+        statement = f"SELECT {_COLUMNS} FROM images WHERE vector = ?{condition}"  # noqa: S608 (the condition passed `matching_vectors`)
+        for row in derived.database.execute(statement, (number,)):
+            values = dict(zip(names, row, strict=True))
+            z = (similarity - mean) / deviation
+            hits.append(Hit(values["root"], values["path"], values["digest"], similarity, z, values))
+    hits.sort(key=lambda hit: (-round(hit.similarity, 6), hit.path, hit.root))
+    return hits[: query.k]
+
+
+def check_recipe(library: Library, encoder: Encoder) -> None:
+    """Refuse to compare vectors of different makers.
+
+    Raises:
+        RecipeMismatch: the message holds the command that rebuilds.
+    """
+    current = library.file.current
+    if current is not None and current != encoder.recipe.id:
+        made = library.file.recipes.get(current, {})
+        raise RecipeMismatch(
+            f"{library.folder} was made by encoder {made.get('encoder', '?')!r} ({current}); this is {encoder.recipe.encoder!r} "
+            f"({encoder.recipe.id}). Make its vectors anew: pellucid index --library {library.folder} --encoder {encoder.recipe.encoder}"
+        )
+
+
+def read_term(term: Term, limits: Limits | None, allow_private: bool) -> RgbImage:
+    """The pixels of a picture term.
+
+    Raises:
+        ImageError, FetchError, QueryError: the file or address gives no picture.
+    """
+    from pathlib import Path
+
+    from preprocess import ImageVanished, Limits, decode, fetch, read_image
+
+    limits = limits or Limits()
+    if term.kind == "url":
+        return decode(fetch(term.text, limits, allow_private=allow_private), term.text, limits).pixels
+    try:
+        return read_image(Path(term.text).expanduser(), limits).pixels
+    except ImageVanished as error:
+        raise QueryError(f"There is no picture at {term.text}. To search for these words, leave the './' or '/' away.") from error

@@ -1,0 +1,155 @@
+"""A library on disk: `library.json` (schema version, roots, recipes), the store, the derived cache, and the build lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooNew, PellucidError, StorageFull
+
+from .schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFile:
+    """What `library.json` says."""
+
+    schema: int = SCHEMA_VERSION
+    roots: tuple[str, ...] = ()
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    current: str | None = None  # the recipe that searches use
+
+    def with_root(self, root: str) -> LibraryFile:
+        """The same with one more root."""
+        return self if root in self.roots else replace(self, roots=(*self.roots, root))
+
+
+class Library:
+    """Paths and facts of one library. Making one reads `library.json` and nothing else."""
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        self.folder = folder
+        self.store, self.cache = folder / "store", folder / "cache"
+        if not (folder / "library.json").is_file():
+            if not create:
+                raise LibraryNotFound(f"Nothing is indexed in {folder} yet. Index a folder first: pellucid index FOLDER")
+            if folder.exists() and not folder.is_dir():
+                raise LibraryDamaged(f"{folder} is a file; a library is a folder. Name another with --library.")
+            if folder.is_dir() and any(folder.iterdir()) and not (folder / "store").is_dir() and not (folder / "lock").is_file():
+                raise LibraryDamaged(f"{folder} has files of something else in it. Name an empty or new folder with --library.")
+            with storage_errors(folder):
+                self.store.mkdir(parents=True, exist_ok=True)
+            self.write(LibraryFile())
+        self.file = self._read()
+
+    def _read(self) -> LibraryFile:
+        try:
+            data = json.loads((self.folder / "library.json").read_text(encoding="utf-8"))
+            file = LibraryFile(int(data["schema"]), tuple(data["roots"]), dict(data["recipes"]), data["current"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LibraryDamaged(
+                f"{self.folder / 'library.json'} cannot be read: {error}. Restore it, or index into a new library."
+            ) from error
+        if file.schema > SCHEMA_VERSION:
+            raise LibraryTooNew(
+                f"{self.folder} has schema {file.schema}; this Pellucid reads up to {SCHEMA_VERSION}. Upgrade: pip install -U pellucid"
+            )
+        return file
+
+    def write(self, file: LibraryFile) -> None:
+        """Replace `library.json` in one step: a reader sees the old one or the new one, never a part."""
+        data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current}
+        fresh = self.folder / f"library.json.{os.getpid()}.new"
+        with storage_errors(self.folder):
+            with fresh.open("w", encoding="utf-8") as out:
+                json.dump(data, out, indent=1)
+                out.flush()
+                os.fsync(out.fileno())
+            fresh.replace(self.folder / "library.json")
+        self.file = file
+
+    def stamp(self) -> str:
+        """Names the store's present state without opening it: the newest version of each table, and the recipe."""
+        import hashlib
+
+        parts = [str(self._read().current)]
+        for versions in sorted(self.store.glob("*.lance/_versions")):
+            names = sorted(entry.name for entry in versions.iterdir() if entry.suffix == ".manifest")
+            # Both naming schemes of the backend: ascending numbers, and numbers counted down from 2^64.
+            parts.append(f"{versions.parent.name}:{names[0]}:{names[-1]}:{len(names)}" if names else versions.parent.name)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @contextlib.contextmanager
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Hold the library for one writer; the lock goes with the process, however that ends.
+
+        Raises:
+            LibraryBusy: another process holds it; the message says which.
+        """
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = (self.folder / "lock").open("a+", encoding="utf-8")
+        with handle:
+            if not _try_lock(handle):
+                handle.seek(0)
+                holder = handle.read().strip() or "another process"
+                raise LibraryBusy(f"{self.folder} is held by {holder}. Wait until it ends, or stop it, and run this again.")
+            handle.seek(0)
+            handle.truncate()
+            host = os.uname().nodename if hasattr(os, "uname") else "this machine"
+            handle.write(f"process {os.getpid()} on {host} ({purpose}, since {time.strftime('%Y-%m-%d %H:%M:%S')})")
+            handle.flush()
+            self.file = self._read() if (self.folder / "library.json").is_file() else LibraryFile()
+            try:
+                yield
+            finally:
+                handle.seek(0)
+                handle.truncate()
+
+    def busy(self) -> bool:
+        """Whether a writer holds the library now."""
+        try:
+            with (self.folder / "lock").open("a+", encoding="utf-8") as handle:
+                return not _try_lock(handle)
+        except OSError:
+            return False
+
+
+def _try_lock(handle: Any) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            handle.seek(1 << 20)  # a byte beyond the text, which others may still read
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into errors with a remedy."""
+    try:
+        yield
+    except PellucidError:
+        raise
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull(f"The disk of {folder} is full. What was written is kept; free some space and run again.") from error
+        raise LibraryDamaged(f"{folder} cannot be written: {error.strerror or error}. Name another folder with --library.") from error

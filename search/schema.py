@@ -1,0 +1,49 @@
+"""The columns of a library: one table of names, types and meanings that the store, the cache, `--where` and the docs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the images table; `kind` is text, integer or real."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+IMAGE_COLUMNS: tuple[Column, ...] = (
+    Column("root", "text", "the indexed folder, absolute"),
+    Column("path", "text", "where the photo is, relative to its root, with forward slashes"),
+    Column("digest", "text", "sha256 of the file's bytes, hexadecimal"),
+    Column("format", "text", "jpeg, png, webp, ..."),
+    Column("width", "integer", "pixels, after orientation"),
+    Column("height", "integer", "pixels, after orientation"),
+    Column("byte_size", "integer", "bytes of the file"),
+    Column("modified_ns", "integer", "modification time, nanoseconds since 1970"),
+    Column("taken_at", "text", "when the photo was taken, ISO 8601, with the offset where the camera wrote one"),
+    Column("camera", "text", "maker and model"),
+    Column("lens", "text", "lens model"),
+    Column("exposure_s", "real", "exposure time, seconds"),
+    Column("f_number", "real", "aperture"),
+    Column("iso", "integer", "sensitivity"),
+    Column("focal_length_mm", "real", "focal length, millimetres"),
+    Column("latitude", "real", "degrees, north is positive"),
+    Column("longitude", "real", "degrees, east is positive"),
+    Column("altitude_m", "real", "metres above the sea"),
+    Column("keywords", "text", "existing XMP and IPTC keywords, joined by '; '"),
+)
+FACT_COLUMNS = ("taken_at", "camera", "lens", "exposure_s", "f_number", "iso", "focal_length_mm", "latitude", "longitude", "altitude_m")
+
+FAILURE_COLUMNS: tuple[Column, ...] = (
+    Column("root", "text", "the indexed folder"),
+    Column("path", "text", "the file that failed, relative to its root"),
+    Column("byte_size", "integer", "bytes when it failed"),
+    Column("modified_ns", "integer", "modification time when it failed"),
+    Column("error", "text", "the error's class"),
+    Column("message", "text", "what went wrong and the remedy"),
+)

@@ -1,0 +1,196 @@
+"""The durable truth: images by (root, path), vectors by (digest, recipe), failures by (root, path)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from preprocess import LibraryDamaged
+
+from ._lance import SCHEMAS, Tables, by_digest, by_keys, vector_schema
+from .encode import Recipe
+from .library import Library
+from .schema import IMAGE_COLUMNS, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .encode import Vectors
+
+    Row = Mapping[str, Any]
+
+MIGRATIONS: dict[int, Callable[[Tables], None]] = {}
+"""From schema n to n + 1, each a function of the tables; run in order when an older library is opened for writing."""
+
+Key = tuple[str, str]  # root, path
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be indexed, with its size and time then, so that it is tried again when it changes."""
+
+    root: str
+    path: str
+    byte_size: int
+    modified_ns: int
+    error: str
+    message: str
+
+
+class Store:
+    """One library's tables. Writers must hold `library.locked`."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.tables = Tables(library.store)
+        if library.file.schema < SCHEMA_VERSION:
+            self._migrate()
+
+    def _migrate(self) -> None:
+        for version in range(self.library.file.schema, SCHEMA_VERSION):
+            if version not in MIGRATIONS:
+                raise LibraryDamaged(
+                    f"{self.library.folder} has schema {version}, which nothing can bring up to date. Index into a new library."
+                )
+            MIGRATIONS[version](self.tables)
+            self.library.write(replace(self.library.file, schema=version + 1))
+
+    # Images
+
+    def images(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All image rows."""
+        return self.tables.read("images", columns)
+
+    def put_images(self, rows: Sequence[Row], *, known: Iterable[Key] = ()) -> None:
+        """Write image rows as one version; those whose key is in `known` replace their older row."""
+        if not rows:
+            return
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS["images"])
+        replacing = set(known) & {(row["root"], row["path"]) for row in rows}
+        if replacing:
+            self.tables.upsert("images", table, ("root", "path"))
+        else:
+            self.tables.append("images", table)
+
+    def drop_images(self, keys: Iterable[Key]) -> None:
+        """Remove image rows; vectors stay until `sweep`."""
+        self.tables.delete("images", by_keys(_grouped(keys)))
+
+    # Vectors
+
+    def vector_table(self, recipe_id: str) -> str:
+        """The table that holds a recipe's vectors."""
+        return f"vectors-{recipe_id}"
+
+    def add_vectors(self, recipe: Recipe, digests: Sequence[str], vectors: Vectors) -> None:
+        """Append unit rows, Float32["digest dim"], stored as float16."""
+        if not digests:
+            return
+        schema = vector_schema(recipe.dim)
+        self.tables.table(self.vector_table(recipe.id), schema)
+        flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).ravel())
+        column = pa.FixedSizeListArray.from_arrays(flat, recipe.dim)
+        self.tables.append(self.vector_table(recipe.id), pa.table({"digest": pa.array(list(digests)), "vector": column}, schema=schema))
+
+    def digests(self, recipe_id: str) -> set[str]:
+        """Digests that have a vector of this recipe."""
+        name = self.vector_table(recipe_id)
+        return set(self.tables.read(name, ["digest"])["digest"].to_pylist()) if name in self.tables.names() else set()
+
+    def vectors(self, recipe_id: str) -> tuple[list[str], NDArray[np.float16]]:
+        """Digests in ascending order, each once, with their rows, Float16["digest dim"]."""
+        name = self.vector_table(recipe_id)
+        if name not in self.tables.names():
+            return [], np.zeros((0, 0), np.float16)
+        table = self.tables.read(name).combine_chunks()
+        if not table.num_rows:
+            return [], np.zeros((0, 0), np.float16)
+        column = table["vector"].combine_chunks()
+        rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+        digests, first = np.unique(np.array(table["digest"].to_pylist()), return_index=True)
+        return digests.tolist(), rows[first]
+
+    def use(self, recipe: Recipe) -> None:
+        """Make this the recipe that searches use."""
+        file = self.library.file
+        self.library.write(replace(file, recipes={**file.recipes, recipe.id: dict(recipe.as_dict())}, current=recipe.id))
+
+    # Failures
+
+    def failures(self) -> list[Failure]:
+        """Files that failed, by root and path."""
+        rows = [Failure(**row) for row in self.tables.read("failures").to_pylist()]
+        return sorted(rows, key=lambda f: (f.root, f.path))
+
+    def record_failures(self, failures: Sequence[Failure]) -> None:
+        """Write failures, replacing older ones of the same files."""
+        if failures:
+            rows = [{name: getattr(f, name) for name in SCHEMAS["failures"].names} for f in failures]
+            self.tables.upsert("failures", pa.Table.from_pylist(rows, schema=SCHEMAS["failures"]), ("root", "path"))
+
+    def clear_failures(self, keys: Iterable[Key]) -> None:
+        """Forget that files failed."""
+        if self.tables.count("failures"):
+            self.tables.delete("failures", by_keys(_grouped(keys)))
+
+    # Housekeeping
+
+    def orphans(self, recipe_id: str) -> list[str]:
+        """Digests that have a vector but no image row."""
+        return sorted(self.digests(recipe_id) - set(self.images(["digest"])["digest"].to_pylist()))
+
+    def sweep(self) -> int:
+        """Delete vectors that no image row needs; how many went."""
+        gone = 0
+        for recipe_id in self.library.file.recipes:
+            orphans = self.orphans(recipe_id)
+            self.tables.delete(self.vector_table(recipe_id), by_digest(orphans))
+            gone += len(orphans)
+        return gone
+
+    def compact(self, keep: timedelta = timedelta(minutes=10)) -> None:
+        """Merge small files; drop versions older than `keep`, which readers may still hold."""
+        for name in self.tables.names():
+            self.tables.compact(name, keep)
+
+    def rewrite_without(self, keys: Iterable[Key]) -> tuple[list[str], list[str]]:
+        """Erase rows for good: every table is written anew and older versions are dropped.
+
+        Returns:
+            The removed files' full names, and the digests whose vectors went with them.
+        """
+        drop = set(keys)
+        images = self.images()
+        found = list(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True))
+        keep = np.array([key not in drop for key in found], dtype=bool)
+        before = set(images["digest"].to_pylist())
+        kept = images.filter(pa.array(keep)) if len(keep) else images
+        lost = before - set(kept["digest"].to_pylist())
+        self.tables.rewrite("images", kept)
+        for recipe_id in self.library.file.recipes:
+            name = self.vector_table(recipe_id)
+            if name in self.tables.names():
+                table = self.tables.read(name)
+                stay = pa.array([digest not in lost for digest in table["digest"].to_pylist()], pa.bool_())
+                self.tables.rewrite(name, table.filter(stay))
+        failures = self.tables.read("failures")
+        stay = [key not in drop for key in zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)]
+        self.tables.rewrite("failures", failures.filter(pa.array(stay, pa.bool_())))
+        return sorted(f"{root}/{path}" for root, path in found if (root, path) in drop), sorted(lost)
+
+
+def _grouped(keys: Iterable[Key]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for root, path in keys:
+        groups.setdefault(root, []).append(path)
+    return groups
+
+
+def image_row(**values: Any) -> dict[str, Any]:
+    """A row of the images table; columns that are not given are null."""
+    return {column.name: values.get(column.name) for column in IMAGE_COLUMNS}
