@@ -21,7 +21,10 @@ def console(stderr: bool = False) -> Console:
     """Where people read; colours only on a terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    out = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not out.is_terminal:
+        out.width = 240  # a pipe or file has no edge to fold long names at
+    return out
 
 
 def print_json(value: Any) -> None:

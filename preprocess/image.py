@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeAlias
@@ -21,11 +23,17 @@ from .formats import FORMAT_OF_DECODER, is_photo, is_raw
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Pixels: shape (height, width, 3), order RGB, contiguous. Those from this module are read-only: make a copy to change them."""
 
-# JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: 35 ms of processor time, not 116-144, for 12 megapixels (benchmarks/decode.py). Pillow's draft
-# and OpenCV's reduced reading take the same time and give the same pixels, but OpenCV ignores colour profiles, and fills the missing part
-# of a truncated file with grey, where Pillow raises. With the decoded short side at least the wanted one, an 80×80 picture is up to
-# 3.3/255 away from the exact one (mean absolute difference); at least twice that, up to 1.25/255, of which 0.3 come from the resize.
+# JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: for 12 megapixels, 35 ms of processor time instead of 116-144 (benchmarks/decode.py).
+# Pillow's draft and OpenCV's reduced reading take the same time and give the same pixels, but OpenCV ignores colour profiles, and fills
+# the missing part of a truncated file with grey, where Pillow raises. With the decoded short side at least the wanted one, an 80×80
+# picture is up to 3.3/255 away from the exact one (mean absolute difference); at least twice that, up to 1.25/255.
 _DRAFT_MARGIN = 2
+
+# A photo of 180 MP takes 0.7 GB, and twice that again while its colours are converted. So large ones wait for each other, and are
+# brought down by a whole factor (the mean of a square) as soon as they are decoded, to at least four times the wanted short side.
+_LARGE_PIXELS = 24_000_000
+_REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "RGBX", "CMYK"})
+_one_large = threading.Lock()
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -106,7 +114,7 @@ def decode(data: bytes, name: str, limits: Limits | None = None, side: int | Non
         name: for messages, and to tell camera raw files from plain TIFF; the content decides everything else.
         limits: checked against the size in the header, before pixels are decoded.
         side: the fewest pixels needed on the short side. A JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size,
-            so that the short side of `pixels` is still at least twice that. Other formats come whole.
+            so that the short side of `pixels` is still at least twice that. So may any photo over 24 megapixels; others come whole.
 
     Raises:
         ImageUnsupported: not a photo format that we read.
@@ -141,15 +149,18 @@ def _decode(data: bytes, name: str, limits: Limits, side: int | None) -> Photo:
         reducible = opened.format in ("JPEG", "MPO")
         if reducible and side is not None:
             opened.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
-        opened.load()
-        # Asked only now: some readers turn the picture while loading and take the orientation away, and PNG may hold it after the pixels.
-        transpose = _UPRIGHT.get(_orientation(opened))
-        full_wh = header_wh if reducible else opened.size
-        facts = read_facts(opened)
-        picture = to_rgb(opened)
-    if transpose is not None:
-        picture = picture.transpose(transpose)
-        full_wh = full_wh[::-1] if transpose in _SIDEWAYS else full_wh
+        large = opened.size[0] * opened.size[1] > _LARGE_PIXELS
+        with _one_large if large else contextlib.nullcontext():
+            opened.load()
+            # Asked only now: some readers turn the picture while loading and take the orientation away; PNG may hold it after the pixels.
+            transpose = _UPRIGHT.get(_orientation(opened))
+            full_wh = header_wh if reducible else opened.size
+            facts = read_facts(opened)
+            factor = min(opened.size) // (2 * _DRAFT_MARGIN * side) if large and side is not None else 1
+            picture = to_rgb(opened.reduce(factor) if factor > 1 and opened.mode in _REDUCIBLE else opened)
+            if transpose is not None:
+                picture = picture.transpose(transpose)
+                full_wh = full_wh[::-1] if transpose in _SIDEWAYS else full_wh
     kind = FORMAT_OF_DECODER.get(opened.format or "", opened.format or "")
     return Photo(np.asarray(picture), *full_wh, kind, facts)
 

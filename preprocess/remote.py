@@ -97,7 +97,8 @@ def _get(parts: SplitResult, rules: _Rules) -> bytes | str:
     except TimeoutError as error:
         raise FetchError(_too_slow(host)) from error
     except ssl.SSLCertVerificationError as error:
-        raise FetchError(f"{host} has no valid certificate: {error.verify_message.rstrip(".")}. Download the picture and send the file.") from error
+        reason = error.verify_message.rstrip(".")
+        raise FetchError(f"{host} has no valid certificate: {reason}. Download the picture and send the file.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         rules.seconds_left(host)  # a connection that we shut at the deadline fails in many ways
         raise FetchError(f"{host} could not be reached: {error or type(error).__name__}. Check the address in a browser.") from error

@@ -1,6 +1,7 @@
 """Measure the encoder that ships: `python evaluate.py --data DATA --out ../search/builtin`.
 
 Reads the exported files only, prepares the original photos as the product does, and prints the figures as JSON (percent, or as named).
+With `--card MODEL_CARD.md` it also puts them into that card's table.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def retrieval(encoder: Encoder, folder: Path) -> dict[str, float]:
         out[f"text to image R@{count}"] = percent((found == owner[:, None]).any(1))
         told = owner[np.argsort(-like.T, 1)[:, :count]]
         out[f"image to text R@{count}"] = percent((told == np.arange(len(rows))[:, None]).any(1))
-    return dict(sorted(out.items(), reverse=True))
+    return out
 
 
 def naming(like: np.ndarray, labels: np.ndarray, counts: Sequence[int] = (1, 5)) -> dict[str, float]:
@@ -114,13 +115,33 @@ def evaluate(data: Path, folder: Path) -> dict[str, dict[str, float]]:
     return out
 
 
+def fill_card(card: Path, figures: dict[str, dict[str, float]]) -> None:
+    """Replace the table between the card's two markers."""
+    both, single = ("retrieval-coco", "retrieval-flickr"), ("tiny-imagenet-val", "imagenet-samples", "haze-outdoor", "quality-biq2021")
+    table = ["| | R@1 | R@5 | R@10 |", "|---|---|---|---|"]
+    for name in both:
+        for way in ("text to image", "image to text"):
+            cells = " | ".join(f"{figures[name][f'{way} R@{n}']} %" for n in (1, 5, 10))
+            table += [f"| {name}, {way} | {cells} |"]
+    table += ["", "| | |", "|---|---|"]
+    for name in single:
+        table.extend(f"| {name}, {what} | {value}{' %' if what.startswith('top') else ''} |" for what, value in figures[name].items())
+    head, _, rest = card.read_text(encoding="utf-8").partition("<!-- figures -->")
+    tail = rest.partition("<!-- end of figures -->")[2]
+    card.write_text("\n".join([f"{head}<!-- figures -->", *table, f"<!-- end of figures -->{tail}"]), encoding="utf-8")
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder that holds the exported files")
+    parser.add_argument("--card", type=Path, help="a model card whose table to fill in")
     options = parser.parse_args()
-    print(json.dumps(evaluate(options.data, options.out), indent=2))
+    figures = evaluate(options.data, options.out)
+    if options.card:
+        fill_card(options.card, figures)
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
