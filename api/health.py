@@ -32,7 +32,7 @@ def library_stats(library: Library) -> dict[str, Any]:
         "library": str(library.folder),
         "photos": images.num_rows,
         "distinct_photos": len(set(images["digest"].to_pylist())),
-        "photo_bytes": sum(images["byte_size"].to_pylist()),
+        "files_bytes": sum(images["byte_size"].to_pylist()),
         "roots": {root: images["root"].to_pylist().count(root) for root in library.file.roots},
         "formats": _most(images["format"].to_pylist()),
         "cameras": _most(images["camera"].to_pylist(), 10),
@@ -118,8 +118,8 @@ def print_facts(facts: dict[str, Any]) -> None:
             out.print(f"{label}:" + ("" if value else " none"), markup=False)
             for key, inner in value.items():
                 out.print(f"  {plain(str(key))}: {plain(_shown(inner))}", markup=False)
-        elif name.endswith("bytes"):
-            out.print(f"{label.removesuffix(' bytes')}: {value / 1e6:,.1f} MB", markup=False)
+        elif name.endswith("_bytes"):
+            out.print(f"{label.removesuffix(' bytes')} size: {value / 1e6:,.1f} MB", markup=False)
         else:
             out.print(f"{label}: {plain(_shown(value))}", markup=False)
 

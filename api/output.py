@@ -31,7 +31,8 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     import json
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # of a name that is not UTF-8, JSON can hold escapes
 
 
 def plain(text: str) -> str:

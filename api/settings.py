@@ -10,6 +10,7 @@ from typing import Any
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from preprocess import SettingsError
 
@@ -70,6 +71,9 @@ def load_settings(**given: Any) -> Settings:
         if first["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name, names, f"key in {FILE}")) from error
         raise SettingsError(f"The setting {name!r} is {first['input']!r}: {first['msg'].lower()}.") from error
+    except SourceError as error:  # a variable that should hold JSON
+        reason = f"{error}. A list is written as JSON: {PREFIX}EXCLUDE='[\"*.gif\"]'"
+        raise SettingsError(f"An environment variable is wrong: {reason}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{FILE} cannot be read: {error}") from error
 

@@ -17,7 +17,7 @@ from search import Failure, Library, Store, make_derived
 from .plan import Known, Plan, plan
 from .report import Report
 from .stages import Embedded, Loader, embed, read
-from .walk import Found, Passed, WalkOptions, walk
+from .walk import Found, Passed, WalkOptions, is_text, walk
 
 if TYPE_CHECKING:
     from search import Encoder, Key
@@ -105,6 +105,8 @@ class _Build:
             if not place.exists() and str(place.absolute()) not in known:
                 raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
             place = place.resolve()
+            if not is_text(str(place)):
+                raise InputError(f"The name of {root} is not UTF-8. Rename the folder, then index it.")
             if place.is_file():
                 raise InputError(f"{root} is a file; give the folder that it is in: {place.parent}")
             inside = [k for k in known if place != Path(k) and place.is_relative_to(k)]
@@ -174,8 +176,8 @@ class _Build:
                 pending.append(batch)
                 self.on_progress(self.report)
                 if sum(len(b.items) for b in pending) >= COMMIT_PHOTOS or time.monotonic() - last > COMMIT_S:
-                    self._commit(pending, fresh)
-                    pending, last = [], time.monotonic()
+                    ready, pending, last = pending, [], time.monotonic()  # a commit that fails halfway is not tried again below
+                    self._commit(ready, fresh)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             self._commit(pending, fresh)
@@ -203,7 +205,8 @@ class _Build:
         """Forget what is gone, count what happened, tidy, and write the cache."""
         report = self.report
         lost = Counter(self.known[key].digest for key in todo.gone)
-        before = {known.digest for key, known in self.known.items() if key not in set(todo.gone)}
+        gone = set(todo.gone)
+        before = {known.digest for key, known in self.known.items() if key not in gone}
         for file in todo.new:
             digest = fresh.get(file.key)
             if digest is None:

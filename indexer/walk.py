@@ -99,7 +99,7 @@ def walk(root: Path, options: WalkOptions, passed: Passed, skip: Sequence[Path] 
                 passed.note(path, f"not a photo format ({suffix})")
             elif not stat.S_ISREG(facts.st_mode):
                 passed.note(path, "not a regular file")
-            elif not _is_text(path):
+            elif not is_text(path):
                 clean = path.encode("utf-8", "backslashreplace").decode()
                 passed.broken[str(start), clean] = "has a name that is not UTF-8; rename it"
             else:
@@ -115,7 +115,8 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
+    """Whether a name is UTF-8, as the store needs it."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess import LibraryDamaged, LibraryNotFound
+from preprocess import LibraryDamaged, LibraryNotFound, StorageFull
 
 from .library import Library, storage_errors
 from .nearest import INDEXES, NearestIndex
@@ -64,6 +65,7 @@ class Derived:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.place: tempfile.TemporaryDirectory[str] | None = None
         try:
             self.database = sqlite3.connect(f"{(folder / 'rows.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
             with np.load(folder / "spread.npz") as spread:
@@ -79,6 +81,8 @@ class Derived:
     def close(self) -> None:
         """Let the database go."""
         self.database.close()
+        if self.place is not None:
+            self.place.cleanup()
 
 
 def open_derived(library: Library) -> Derived:
@@ -87,25 +91,48 @@ def open_derived(library: Library) -> Derived:
     Raises:
         LibraryNotFound: the library has no vectors yet.
     """
-    folder = library.cache / library.stamp()
-    if not (folder / "spread.npz").is_file():
-        from .store import Store
+    for attempt in (1, 2, 3):
+        folder = library.cache / library.stamp()
+        if not (folder / "spread.npz").is_file():
+            from .store import Store
 
-        folder = make_derived(Store(library))
-    return Derived(folder)
+            store = Store(library)
+            try:
+                folder = make_derived(store)
+            except (StorageFull, LibraryDamaged):
+                return _aside(store)
+        try:
+            return Derived(folder)
+        except LibraryDamaged:
+            if folder.exists() or attempt == 3:  # else another process has just replaced it by a newer one
+                raise
+    raise AssertionError  # the loop returns or raises
 
 
-def make_derived(store: Store) -> Path:
-    """Write the cache of the store's present state and remove older ones; gives its folder."""
+def _aside(store: Store) -> Derived:
+    """A cache in a temporary folder, for a library that cannot be written."""
+    place = tempfile.TemporaryDirectory(prefix="pellucid-", ignore_cleanup_errors=True)
+    derived = Derived(make_derived(store, Path(place.name)))
+    derived.place = place
+    return derived
+
+
+def make_derived(store: Store, cache: Path | None = None) -> Path:
+    """Write the cache of the store's present state and remove older ones; gives its folder.
+
+    Raises:
+        StorageFull, LibraryDamaged: it cannot be written.
+    """
     library = store.library
+    cache = cache or library.cache
     recipe = library.file.current
     if recipe is None:
         raise LibraryNotFound(f"{library.folder} has no photos yet. Index a folder first: pellucid index FOLDER")
     stamp = library.stamp()
-    final = library.cache / stamp
+    final = cache / stamp
     if (final / "spread.npz").is_file():
         return final
-    fresh = library.cache / f"{stamp}.{os.getpid()}.new"
+    fresh = cache / f"{stamp}.{os.getpid()}.new"
     with storage_errors(library.folder):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -125,9 +152,13 @@ def make_derived(store: Store) -> Path:
             except OSError:
                 if not (final / "spread.npz").is_file():
                     raise
+        except (sqlite3.Error, RuntimeError) as error:
+            if "full" in str(error) or "space" in str(error) or shutil.disk_usage(cache).free < 1_000_000:
+                raise StorageFull(f"The disk of {cache} is full. The store is kept; free some space and run again.") from error
+            raise LibraryDamaged(f"The cache in {cache} cannot be written: {error}.") from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    for other in library.cache.iterdir():
+    for other in cache.iterdir():
         if other.name != stamp and not _young(other):
             shutil.rmtree(other, ignore_errors=True)
     return final

@@ -48,6 +48,8 @@ class Term:
             weight, text = -1.0, text[1:].strip()
         if not text:
             raise QueryError(f"The term {argument!r} has no words. Example: pellucid search 'a dog on a beach'")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise QueryError(f"The term {argument!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
         if weight == 0 or not math.isfinite(weight):
             raise QueryError(f"The term {argument!r} has the weight {weight:g}; give one that counts, such as 2:{text}")
         if re.match(r"^https?://", text, re.IGNORECASE):
