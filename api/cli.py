@@ -79,12 +79,17 @@ def search(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures of the hits.")] = None,
 ) -> None:
     """Find photos by words, by a picture, or by both."""
+    from preprocess import is_photo
+
     from .output import hits_table, print_json
     from .wiring import run_search
 
     if as_json and paths:
         raise typer.BadParameter("choose one of --json and --paths")
     terms = [term.replace(MINUS, "-", 1) if term.startswith(MINUS) else term for term in terms]
+    for term in terms:
+        if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
+            typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
     hits = run_search(
         terms, k=k, where=where, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
     )

@@ -134,7 +134,8 @@ class _Build:
             visited.append(root)
             found += here
         report.found = len(found)
-        known = {key: row for key, row in self.known.items() if key[0] in set(visited)}
+        seen = set(visited)
+        known = {key: row for key, row in self.known.items() if key[0] in seen}
         out = plan(found, known, self.failures, self.embedded, lambda key: _still_there(key, passed))
         report.same, report.kept = out.same, len(out.kept)
         report.failed_before = {f"{f.root}/{f.path}": f.message for f in out.failed_before}
