@@ -88,13 +88,13 @@ def examine(library: Library) -> dict[str, Any]:
 def _encoder_state(library: Library, problems: list[str]) -> str:
     from search import check_recipe, load_encoder
 
+    from .settings import load_settings
+
     try:
-        encoder = load_encoder()
+        encoder = load_encoder(load_settings().encoder)
         wrong = encoder.verify() if hasattr(encoder, "verify") else []
         if wrong:
-            problems.append(
-                f"Files of the built-in encoder are damaged: {', '.join(wrong)}. Remedy: pip install --force-reinstall pellucid"
-            )
+            problems.append(f"Files of the encoder are damaged: {', '.join(wrong)}. Remedy: pip install --force-reinstall pellucid")
         check_recipe(library, encoder)
     except PellucidError as error:
         problems.append(str(error))
@@ -115,13 +115,13 @@ def print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         label = name.replace("_", " ")
         if isinstance(value, dict):
-            out.print(f"{label}:" + ("" if value else " none"), markup=False)
+            out.print(f"{label}:" + ("" if value else " none"))
             for key, inner in value.items():
-                out.print(f"  {plain(str(key))}: {plain(_shown(inner))}", markup=False)
+                out.print(f"  {plain(str(key))}: {plain(_shown(inner))}")
         elif name.endswith("_bytes"):
-            out.print(f"{label.removesuffix(' bytes')} size: {value / 1e6:,.1f} MB", markup=False)
+            out.print(f"{label.removesuffix(' bytes')} size: {value / 1e6:,.1f} MB")
         else:
-            out.print(f"{label}: {plain(_shown(value))}", markup=False)
+            out.print(f"{label}: {plain(_shown(value))}")
 
 
 def _shown(value: Any) -> str:
@@ -141,10 +141,10 @@ def print_examination(facts: dict[str, Any], *, every: bool) -> None:
     failures = facts["failures"]
     out.print(f"files that could not be indexed: {len(failures):,}")
     for failure in failures if every else failures[:SHOWN_FAILURES]:
-        out.print(f"  {plain(failure['message'])}", markup=False)
+        out.print(f"  {plain(failure['message'])}")
     if len(failures) > SHOWN_FAILURES and not every:
         out.print(f"  ... and {len(failures) - SHOWN_FAILURES:,} more: pellucid doctor --failures")
     for problem in facts["problems"]:
-        out.print(f"PROBLEM: {plain(problem)}", markup=False)
+        out.print(f"PROBLEM: {plain(problem)}")
     if not facts["problems"]:
         out.print("All is well.")

@@ -21,7 +21,7 @@ def console(stderr: bool = False) -> Console:
     """Where people read; colours only on a terminal."""
     from rich.console import Console
 
-    out = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    out = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)  # a name may have [brackets]
     if not out.is_terminal:
         out.width = 240  # a pipe or file has no edge to fold long names at
     return out
@@ -72,14 +72,14 @@ def report_summary(report: Report) -> None:
     if report.kept:
         out.print(f"Kept: {report.kept:,} photos that are still on disk but are excluded or could not be looked at.")
     for root, reason in report.missing_roots.items():
-        out.print(f"{plain(root)} {reason}; nothing of it was forgotten. To forget it: pellucid forget {plain(root)}", markup=False)
+        out.print(f"{plain(root)} {reason}; nothing of it was forgotten. To forget it: pellucid forget {plain(root)}")
     for folder, reason in report.passed.unlisted.items():
-        out.print(f"{plain(folder)} could not be listed: {reason}; nothing of it was forgotten.", markup=False)
+        out.print(f"{plain(folder)} could not be listed: {reason}; nothing of it was forgotten.")
     failed = {**report.failed_before, **report.failed}
     if failed:
         out.print(f"{len(failed):,} {'file' if len(failed) == 1 else 'files'} could not be indexed:")
         for message in list(failed.values())[:SHOWN_FAILURES]:
-            out.print(f"  {plain(message)}", markup=False)
+            out.print(f"  {plain(message)}")
         if len(failed) > SHOWN_FAILURES:
             out.print(f"  ... and {len(failed) - SHOWN_FAILURES:,} more: pellucid doctor --failures")
     if report.interrupted:

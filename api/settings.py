@@ -79,6 +79,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _unknown(name: str, known: list[str], what: str) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    bare = {entry.removeprefix(PREFIX): entry for entry in known}  # with the prefix, all variables look alike
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX) if name.upper().startswith(PREFIX) else name, bare, n=1)
+    hint = f" Did you mean {bare[near[0]]}?" if near else ""
     return f"There is no {what} {name}.{hint} Known: {', '.join(known)}."

@@ -74,7 +74,7 @@ def write_text(file: Path, text: str) -> None:
     """
     fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
         fresh.replace(file)
     except OSError as error:
         fresh.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """How fast photos are indexed, by stage, beside the bounds of the same run: reading alone and encoding alone.
 
-Run: `python benchmarks/index.py [--large 200] [--small 2400] [--json]` (extra `demo`). Photos of 12 megapixels and of 500 pixels are made from
-scikit-image's real ones, with sensor noise.
+Run: `python benchmarks/index.py [--large 120] [--small 1200] [--photos FOLDER] [--json]` (extra `demo`). Photos of 12 megapixels and of 500
+pixels are made from scikit-image's real ones, with sensor noise; `--photos` keeps them, and uses them again.
 
 - read: bytes, digest, reduced decode, facts and the resize for the encoder, with the build's threads; no encoder.
 - encode: prepared photos through `encode_images`, with the build's batches; nothing else runs.
@@ -64,7 +64,9 @@ class Figures:
 
 def made_photos(folder: Path, size_wh: tuple[int, int], count: int, distinct: int) -> None:
     """`count` JPEGs. `distinct` of them are encoded; the rest are those with another comment inside, so that every digest is new."""
-    folder.mkdir()
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     width, height = size_wh
     noise = random.normal(0, 5, (height, width, 1)).astype(np.int8)
@@ -131,9 +133,10 @@ def measured(folder: Path, place: Path, repeats: int) -> Figures:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--large", type=int, default=200, help="photos of 12 megapixels (40 of them encoded apart)")
-    parser.add_argument("--small", type=int, default=2400, help="photos of 500 pixels (600 of them encoded apart)")
+    parser.add_argument("--large", type=int, default=120, help="photos of 12 megapixels (40 of them encoded apart)")
+    parser.add_argument("--small", type=int, default=1200, help="photos of 500 pixels (600 of them encoded apart)")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--photos", type=Path, help="where the made photos are kept")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results = {}
@@ -141,8 +144,11 @@ def main() -> int:
         place = Path(name)
         made_photos(place / "warm", (320, 240), 64, 8)
         build(Library(place / "warm library", create=True), [place / "warm"], load_encoder())
-        for label, size_wh, count, distinct in (("12 megapixels", (4032, 3024), options.large, 40), ("500 pixels", (500, 375), options.small, 600)):
-            folder = place / label
+        for label, size_wh, count, distinct in (
+            ("12 megapixels", (4032, 3024), options.large, 40),
+            ("500 pixels", (500, 375), options.small, 600),
+        ):
+            folder = (options.photos or place) / label
             made_photos(folder, size_wh, count, min(count, distinct))
             results[label] = measured(folder, place, options.repeats)
     worst = min(figures.build / figures.slower for figures in results.values())

@@ -84,6 +84,7 @@ class _Build:
             self._count_dry(todo)
             return self.report
         self._register(chosen)
+        self.store.register(self.recipe)
         if self.library.file.current is None:
             self.store.use(self.recipe)
         fresh: dict[Key, str] = {}
@@ -230,8 +231,8 @@ class _Build:
         self.store.clear_failures(self.stale)
         if self.library.file.current != self.recipe.id:
             self.store.use(self.recipe)
-        if fresh or todo.gone or report.failed or self.stale:
-            self.store.sweep()
+        swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
+        if swept or fresh or todo.gone or report.failed or self.stale:
             self.store.compact()
         make_derived(self.store)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -148,4 +148,5 @@ def _encoded(batch: list[Loaded], fresh: dict[str, Prepared], encoder: Encoder, 
             batch = [item for item in batch if item.digest not in broken]
             vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.recipe.dim), np.float32)
     embedded.update(digests)
-    return Embedded(batch, digests, vectors)
+    # Without the pixels: those of a thousand photos that wait for a commit would take 20 MB.
+    return Embedded([replace(item, prepared=None) for item in batch], digests, vectors)

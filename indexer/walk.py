@@ -130,4 +130,8 @@ def _left_out(name: str, path: str, options: WalkOptions) -> bool:
         return True
     if name.startswith(".") and not options.include_hidden:
         return True
-    return any(fnmatch.fnmatch(path if "/" in glob else name, glob.rstrip("/")) for glob in options.exclude)
+    return any(_matches(name, path, glob.rstrip("/")) for glob in options.exclude)
+
+
+def _matches(name: str, path: str, glob: str) -> bool:
+    return fnmatch.fnmatch(path, glob.lstrip("/")) if "/" in glob else fnmatch.fnmatch(name, glob)

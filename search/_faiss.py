@@ -28,18 +28,25 @@ class FlatIndex:
     def search(self, queries: Vectors, k: int, among: NDArray[np.int64] | None = None) -> list[tuple[Vectors, NDArray[np.int64]]]:
         """The k nearest rows of each query, Float32["query dim"]."""
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        k = min(k, len(self) if among is None else len(among))
+        total = len(self) if among is None else len(among)
+        k = min(k, total)
         if k <= 0 or not len(queries):
             return [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
         params = None
         if among is not None:
             selector = faiss.IDSelectorBatch(np.ascontiguousarray(among, dtype=np.int64))
             params = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        similarities, numbers = self._index.search(queries, k, params=params)
+        wide = min(k + 1, total)
+        similarities, numbers = self._index.search(queries, wide, params=params)
+        while (
+            wide < total and (similarities[:, k - 1] <= similarities[:, -1]).any()
+        ):  # a tie reaches over the end, where FAISS takes any of it
+            wide = min(2 * wide, total)
+            similarities, numbers = self._index.search(queries, wide, params=params)
         out = []
         for row, ids in zip(similarities, numbers, strict=True):
             real = ids >= 0  # FAISS pads with -1
-            order = np.lexsort((ids[real], -row[real]))
+            order = np.lexsort((ids[real], -row[real]))[:k]
             out.append((row[real][order], ids[real][order]))
         return out
 
@@ -58,8 +65,8 @@ class FlatKind:
         """Write unit rows as float16; two bytes a number."""
         index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         index.train(np.zeros((1, vectors.shape[1]), np.float32))
-        for at in range(0, len(vectors), 65536):
-            index.add(np.ascontiguousarray(vectors[at : at + 65536], dtype=np.float32))
+        for at in range(0, len(vectors), 2048):
+            index.add(np.ascontiguousarray(vectors[at : at + 2048], dtype=np.float32))
         faiss.write_index(index, str(file))
 
     def read(self, file: Path) -> FlatIndex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -109,6 +110,11 @@ class Tables:
             query = self.table(name).search()
             return (query.select(list(columns)) if columns else query).to_arrow()
 
+    def batches(self, name: str, rows: int = 2048) -> Iterator[pa.RecordBatch]:
+        """All rows, some at a time."""
+        with translated(self.folder):
+            yield from self.table(name).search().to_batches(rows)
+
     def count(self, name: str) -> int:
         """How many rows a table has."""
         return int(self.table(name).count_rows()) if name in self.names() else 0
@@ -117,12 +123,13 @@ class Tables:
         """Write the rows anew and drop every older version, so that nothing else is left on disk."""
         with translated(self.folder):
             self._open[name] = self._db.create_table(name, data=rows, mode="overwrite")
-            self._open[name].optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        self.compact(name, timedelta(0))
 
     def compact(self, name: str, keep: timedelta = timedelta(0)) -> None:
         """Merge small files and drop versions older than `keep`."""
         if name in self.names():
-            with translated(self.folder):
+            with translated(self.folder), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "any reader of an older version will fail": that is what zero is for
                 self.table(name).optimize(cleanup_older_than=keep, delete_unverified=True)
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,8 @@ class Spread:
         """The spread of unit rows, computed in parts."""
         count, dim = vectors.shape
         total, squares = np.zeros(dim), np.zeros((dim, dim))
-        for at in range(0, count, 16384):
-            part = np.asarray(vectors[at : at + 16384], dtype=np.float32)
+        for at in range(0, count, 2048):
+            part = np.asarray(vectors[at : at + 2048], dtype=np.float32)
             total += part.sum(0)
             squares += part.T @ part
         mean = total / max(count, 1)
@@ -132,7 +133,7 @@ def make_derived(store: Store, cache: Path | None = None) -> Path:
     final = cache / stamp
     if (final / "spread.npz").is_file():
         return final
-    fresh = cache / f"{stamp}.{os.getpid()}.new"
+    fresh = cache / f"{stamp}.{os.getpid()}.{threading.get_ident()}.new"
     with storage_errors(library.folder):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -140,7 +141,8 @@ def make_derived(store: Store, cache: Path | None = None) -> Path:
             digests, vectors = store.vectors(recipe)
             used = set(store.images(["digest"])["digest"].to_pylist())
             keep = [at for at, digest in enumerate(digests) if digest in used]
-            digests, vectors = [digests[at] for at in keep], vectors[keep]
+            if len(keep) < len(digests):
+                digests, vectors = [digests[at] for at in keep], vectors[keep]
             dim = int(library.file.recipes[recipe]["dim"])
             vectors = vectors.reshape(-1, dim)
             INDEXES["flat"]().write(vectors, fresh / "nearest.faiss")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from preprocess import choose
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from preprocess import RgbImage
 
-    Vectors = NDArray[np.float32]  # [row, dim]
-    Prepared = NDArray[np.uint8]  # [side, side, 3]
+# In quotes, so that numpy is not imported for them.
+Vectors: TypeAlias = "NDArray[np.float32]"  # [row, dim]
+Prepared: TypeAlias = "NDArray[np.uint8]"  # [side, side, 3]
 
 
 @dataclass(frozen=True, slots=True)

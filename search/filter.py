@@ -51,6 +51,7 @@ FUNCTIONS = frozenset(
 )
 """Harmless, and enough to compare text, numbers and dates."""
 TIMEOUT_S = 20.0
+LONGEST_BYTES = 10_000_000  # of any text on the way: nested `replace` could else ask for a gigabyte
 
 
 def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:
@@ -66,6 +67,7 @@ def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int
 def _run(database: sqlite3.Connection, statement: str, where: str) -> list[tuple[int]]:
     _check_text(where)
     ends = time.monotonic() + TIMEOUT_S
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_BYTES)
     database.set_authorizer(_authorize)
     database.set_progress_handler(lambda: int(time.monotonic() > ends), 100_000)
     try:

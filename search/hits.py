@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,12 @@ def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = N
     from .query import TYPICAL_DEVIATION
 
     index = derived.nearest
-    # A few more than k: copies share a vector, and equal similarities at the end are ordered by path, not by chance.
-    similarities, numbers = index.search(vector[None], query.k + 32, among)[0]
+    # More than k, until no equal one is left out: equal similarities are ordered by path, not by digest.
+    wide = query.k + 32
+    similarities, numbers = index.search(vector[None], wide, among)[0]
+    while len(numbers) == wide and round(float(similarities[-1]), 6) == round(float(similarities[query.k - 1]), 6):
+        wide *= 4
+        similarities, numbers = index.search(vector[None], wide, among)[0]
     mean = float(vector @ derived.spread.mean)
     deviation = derived.spread.deviation(vector, TYPICAL_DEVIATION[typical_kind])
     hits = []
@@ -98,7 +103,7 @@ def check_recipe(library: Library, encoder: Encoder) -> None:
         made = library.file.recipes.get(current, {})
         raise RecipeMismatch(
             f"{library.folder} was made by encoder {made.get('encoder', '?')!r} ({current}); this is {encoder.recipe.encoder!r} "
-            f"({encoder.recipe.id}). Make its vectors anew: pellucid index --library {library.folder} --encoder {encoder.recipe.encoder}"
+            f"({encoder.recipe.id}). Make its vectors anew: pellucid index --library {shlex.quote(str(library.folder))} --encoder {encoder.recipe.encoder}"
         )
 
 

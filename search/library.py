@@ -34,6 +34,7 @@ class Library:
     """Paths and facts of one library. Making one reads `library.json` and nothing else."""
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
+        folder = folder.absolute()  # so that it stays the same folder when the process changes its own
         self.folder = folder
         self.store, self.cache = folder / "store", folder / "cache"
         if not (folder / "library.json").is_file():

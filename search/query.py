@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TYPICAL_DEVIATION = {"text": 0.11, "image": 0.19}
 """Deviation of a text's and of a picture's similarities over a library, measured with the built-in encoder on 1,000 ImageNet photos."""
 
-_WEIGHTED = re.compile(r"^([+-]?\d+(?:\.\d+)?|[+-]?\.\d+):(.+)$", re.DOTALL)
+_WEIGHTED = re.compile(r"^([+-]?\d+(?:\.\d+)?|[+-]?\.\d+):(.*)$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Term:
             weight, text = -1.0, text[1:].strip()
         if not text:
             raise QueryError(f"The term {argument!r} has no words. Example: pellucid search 'a dog on a beach'")
-        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise QueryError(f"The term {argument!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
         if weight == 0 or not math.isfinite(weight):
             raise QueryError(f"The term {argument!r} has the weight {weight:g}; give one that counts, such as 2:{text}")
         if re.match(r"^https?://", text, re.IGNORECASE):
             return cls(text, weight, "url")
         if text.startswith(("./", "../", "/", "~/", ".\\", "..\\")) or re.match(r"^[A-Za-z]:[\\/]", text):
             return cls(text, weight, "file")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise QueryError(f"The term {argument!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
         return cls(text, weight)
 
 

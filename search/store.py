@@ -107,18 +107,26 @@ class Store:
         name = self.vector_table(recipe_id)
         if name not in self.tables.names():
             return [], np.zeros((0, 0), np.float16)
-        table = self.tables.read(name).combine_chunks()
-        if not table.num_rows:
+        numbers = {digest: at for at, digest in enumerate(sorted(self.digests(recipe_id)))}
+        if not numbers:
             return [], np.zeros((0, 0), np.float16)
-        column = table["vector"].combine_chunks()
-        rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        digests, first = np.unique(np.array(table["digest"].to_pylist()), return_index=True)
-        return digests.tolist(), rows[first]
+        dim = int(self.library.file.recipes[recipe_id]["dim"])
+        rows = np.empty((len(numbers), dim), np.float16)
+        for batch in self.tables.batches(name):
+            places = [numbers[digest] for digest in batch["digest"].to_pylist()]
+            rows[places] = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+        return list(numbers), rows
+
+    def register(self, recipe: Recipe) -> None:
+        """Note a recipe before its first vector is written, so that sweeping and forgetting reach vectors of an unfinished build too."""
+        file = self.library.file
+        if recipe.id not in file.recipes:
+            self.library.write(replace(file, recipes={**file.recipes, recipe.id: dict(recipe.as_dict())}))
 
     def use(self, recipe: Recipe) -> None:
         """Make this the recipe that searches use."""
-        file = self.library.file
-        self.library.write(replace(file, recipes={**file.recipes, recipe.id: dict(recipe.as_dict())}, current=recipe.id))
+        self.register(recipe)
+        self.library.write(replace(self.library.file, current=recipe.id))
 
     # Failures
 

@@ -7,7 +7,6 @@ templated and degraded wordings), evaluation arrays. Takes about ten minutes on 
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 from pathlib import Path

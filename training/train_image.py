@@ -103,6 +103,12 @@ def recalls(tower: ImageTower, text_map: TextMap, work: Path, side: int) -> dict
     return {k: round(v, 1) for k, v in out.items()}
 
 
+def epoch(words: Words, random: np.random.Generator) -> np.ndarray:
+    """Every photo once, those with real sentences four times: they are 4% of the photos and most of what retrieval learns from."""
+    captioned = [at for at, texts in enumerate(words.photo_texts) if words.groups[at] < 0 and len(texts) != 3]  # three: product titles
+    return random.permutation(np.concatenate([np.arange(len(words.photo_texts)), *([captioned] * 3)]))
+
+
 def train(work: Path, minutes: float, batch: int = 256) -> None:
     """Train until the minutes are spent; `tower.pt` holds the running average that ships."""
     torch.manual_seed(0)
@@ -127,11 +133,10 @@ def train(work: Path, minutes: float, batch: int = 256) -> None:
         scale.data, spent, step = saved["scale"], saved["spent"], saved["step"]
     bank = torch.tensor(sorted({v for row in words.variants for v in row}))
     last_save = last = time.monotonic()
-    order = random.permutation(len(photos))
-    cursor = 0
+    order, cursor = epoch(words, random), 0
     while spent < minutes * 60:
         if cursor + batch > len(order):
-            order, cursor = random.permutation(len(photos)), 0
+            order, cursor = epoch(words, random), 0
         chosen = order[cursor : cursor + batch]
         cursor += batch
         done = spent / (minutes * 60)
