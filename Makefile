@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Build tools are pinned too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 SOURCES := preprocess annotate search indexer api tests benchmarks training demo docs
 
-.PHONY: demo test check format lint types layers docs docs-site bench golden constraints clean help
+.PHONY: demo test check format lint types layers docs docs-write bench constraints clean help
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -52,6 +54,8 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/nearest.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -viE '^(nvidia|cuda|triton)' > constraints.txt

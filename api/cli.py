@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -252,8 +253,14 @@ def protected(arguments: list[str]) -> list[str]:
 
 def main() -> NoReturn:
     """Run the command line: a known error is one line and its exit code, an interrupt is 130."""
+    import logging
+
     from preprocess import PellucidError
 
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # its complaints name no file; ours do
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 still gets every name
     try:
         app(protected(sys.argv[1:]), standalone_mode=True)
     except PellucidError as error:

@@ -71,6 +71,10 @@ def report_summary(report: Report) -> None:
         )
     if report.kept:
         out.print(f"Kept: {report.kept:,} photos that are still on disk but are excluded or could not be looked at.")
+    if report.without_vector:
+        out.print(
+            f"{report.without_vector:,} photos have no vector of this encoder yet. Make them reachable and run the same command again."
+        )
     for root, reason in report.missing_roots.items():
         out.print(f"{plain(root)} {reason}; nothing of it was forgotten. To forget it: pellucid forget {plain(root)}")
     for folder, reason in report.passed.unlisted.items():

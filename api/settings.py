@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     encoder: str = Field("builtin", description="what maps photos and words to vectors")
     exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
     include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")
-    max_megapixels: float = Field(180, gt=0, description="photos with more are refused before they are decoded")
+    max_megapixels: float = Field(180, gt=0, allow_inf_nan=False, description="photos with more are refused before they are decoded")
     jobs: int = Field(0, ge=0, description="threads that read photos; 0 means one for each core")
     allow_private_urls: bool = Field(False, description="whether pictures may be fetched from private and loopback addresses")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, LibraryDamaged, Limits
+from preprocess import InputError, LibraryDamaged, Limits, is_photo
 from search import Hit, Library, Query, Term, load_encoder
 from search import search as find
 
@@ -72,6 +72,8 @@ def write_text(file: Path, text: str) -> None:
     Raises:
         InputError: the folder is missing or cannot be written.
     """
+    if is_photo(file.name):
+        raise InputError(f"{file} has the name of a photo; a page is not written over one. Name a file that ends in .html.")
     fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
         fresh.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -78,6 +78,8 @@ class _Build:
     def run(self, roots: Sequence[Path]) -> Report:
         with self.report.timed("walk"):
             chosen = self._roots(roots)
+            if self.library.file.current not in (None, self.recipe.id):
+                chosen += [root for root in self.library.file.roots if root not in chosen]  # another encoder needs every photo again
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
         if self.options.dry_run:
@@ -103,7 +105,7 @@ class _Build:
         chosen: dict[str, None] = {}
         for root in roots:
             place = root.expanduser()
-            if not place.exists() and str(place.absolute()) not in known:
+            if not place.exists() and not {str(place.absolute()), str(place.resolve())} & set(known):
                 raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
             place = place.resolve()
             if not is_text(str(place)):
@@ -229,12 +231,26 @@ class _Build:
         report.gone = len(todo.gone) - report.moved
         self.store.drop_images(todo.gone)
         self.store.clear_failures(self.stale)
-        if self.library.file.current != self.recipe.id:
-            self.store.use(self.recipe)
+        self._switch()
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:
             self.store.compact()
         make_derived(self.store)
+
+    def _switch(self) -> None:
+        """Let searches use this recipe, once every photo that can be read has a vector of it; at once where the older one's encoder is a past version of it."""
+        old = self.library.file.current
+        rows = self.store.images(["root", "path", "digest"]).to_pylist()
+        failed = {(failure.root, failure.path) for failure in self.store.failures()}
+        lacking = {row["digest"] for row in rows if (row["root"], row["path"]) not in failed} - self.embedded
+        self.report.without_vector = len(lacking)
+        if old in (None, self.recipe.id):
+            return
+        past = self.library.file.recipes.get(str(old), {}).get("encoder") == self.recipe.encoder
+        if past or not lacking:
+            self.store.use(self.recipe)
+        if past and not lacking:
+            self.store.drop_recipe(str(old))
 
 
 def _still_there(key: Key, passed: Passed) -> bool:

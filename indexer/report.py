@@ -29,6 +29,7 @@ class Report:
     gone: int = 0
     kept: int = 0
     reembedded: int = 0
+    without_vector: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     failed_before: dict[str, str] = field(default_factory=dict)
     missing_roots: dict[str, str] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded")
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "without_vector")
         return {name: getattr(self, name) for name in names} | {
             "failed": self.failed,
             "failed_before": self.failed_before,

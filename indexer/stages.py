@@ -90,11 +90,12 @@ class Loader:
             "byte_size": len(data),
             "modified_ns": found.modified_ns,
         }
+        sidecar = sidecar_keywords(found.file)
         known = self.rows_by_digest(place["digest"])
-        if known is not None:
+        if known is not None and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
             return Loaded(found, {**known, **place}, None)
         photo = decode(data, str(found.file), self.limits, self.encoder.side)
-        words = dict.fromkeys((*photo.facts.keywords, *sidecar_keywords(found.file)))
+        words = dict.fromkeys((*photo.facts.keywords, *sidecar))
         facts = {name: getattr(photo.facts, name) for name in FACT_COLUMNS}
         row = image_row(**place, **facts, format=photo.format, width=photo.width, height=photo.height, keywords="; ".join(words) or None)
         return Loaded(found, row, self.encoder.prepare(photo.pixels))

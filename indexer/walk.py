@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class WalkOptions:
-    """Which files are taken. A glob without a slash matches any part of a path; one with a slash the path from the root."""
+    """Which files are taken. A glob without a slash matches a file or folder name anywhere; one with a slash the path from the root."""
 
     exclude: tuple[str, ...] = ()
     include_hidden: bool = False
@@ -66,9 +67,9 @@ def walk(root: Path, options: WalkOptions, passed: Passed, skip: Sequence[Path] 
     start = root.resolve()
     others = {_identity(folder) for folder in skip} - {None}
     seen: set[tuple[int, int] | None] = set()
-    stack = [start]
-    while stack:
-        folder = stack.pop()
+    stack, links = [start], deque[Path]()
+    while stack or links:
+        folder = stack.pop() if stack else links.popleft()  # links last: a folder goes by its own name where it has one
         identity = _identity(folder)
         if identity in seen or (identity in others and folder != start):
             continue
@@ -79,7 +80,7 @@ def walk(root: Path, options: WalkOptions, passed: Passed, skip: Sequence[Path] 
         except OSError as error:
             passed.unlisted[str(folder)] = error.strerror or str(error)
             continue
-        folders = []
+        folders: list[Path] = []
         for entry in entries:
             path = Path(entry.path).relative_to(start).as_posix()
             if _left_out(entry.name, path, options):
@@ -90,9 +91,11 @@ def walk(root: Path, options: WalkOptions, passed: Passed, skip: Sequence[Path] 
                 if is_photo(entry.name):
                     reason = "is a broken link" if entry.is_symlink() else f"cannot be read: {error.strerror or error}"
                     passed.broken[str(start), path] = reason
+                elif entry.is_symlink():  # to a folder on a disk that is not mounted now, perhaps
+                    passed.unlisted[entry.path] = "is a broken link"
                 continue
             if stat.S_ISDIR(facts.st_mode):
-                folders.append(Path(entry.path))
+                (links if entry.is_symlink() else folders).append(Path(entry.path))
             elif not is_photo(entry.name):
                 suffix = Path(entry.name).suffix.lower() or "no suffix"
                 passed.suffixes[suffix] = passed.suffixes.get(suffix, 0) + 1

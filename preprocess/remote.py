@@ -61,7 +61,10 @@ def fetch(url: str, limits: Limits | None = None, *, allow_private: bool = False
         answer = _get(_checked(url), rules)
         if isinstance(answer, bytes):
             return answer
-        url = urljoin(url, answer)
+        try:
+            url = urljoin(url, answer)
+        except ValueError as error:
+            raise FetchError(f"{_checked(url).hostname} redirects to an address that is none. Use the picture's final address.") from error
     raise FetchError(f"{_checked(url).hostname} redirects more than {_MAX_REDIRECTS} times. Use the picture's final address.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .encode import Vectors
+
+
+ONE_THREAD_ROWS = 200_000
+"""Below this one thread answers in under 4 ms; more of them would wait for each other on a busy machine."""
 
 
 class FlatIndex:
@@ -32,6 +37,7 @@ class FlatIndex:
         k = min(k, total)
         if k <= 0 or not len(queries):
             return [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
+        faiss.omp_set_num_threads(1 if len(self) < ONE_THREAD_ROWS else os.cpu_count() or 1)
         params = None
         if among is not None:
             selector = faiss.IDSelectorBatch(np.ascontiguousarray(among, dtype=np.int64))
@@ -70,7 +76,11 @@ class FlatKind:
         faiss.write_index(index, str(file))
 
     def read(self, file: Path) -> FlatIndex:
-        """Open without reading the rows into memory."""
+        """Open without reading the rows into memory.
+
+        Raises:
+            LibraryDamaged: the file is missing or damaged.
+        """
         try:
             return FlatIndex(faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC))
         except RuntimeError as error:

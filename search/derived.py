@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,15 +70,14 @@ class Derived:
         self.place: tempfile.TemporaryDirectory[str] | None = None
         try:
             self.database = sqlite3.connect(f"{(folder / 'rows.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+            rows = self.database.execute("SELECT max(vector) FROM images").fetchone()[0]
+            self.nearest: NearestIndex = INDEXES["flat"]().read(folder / "nearest.faiss")
+            if rows is not None and rows >= len(self.nearest):
+                raise ValueError("its rows and its index do not fit")
             with np.load(folder / "spread.npz") as spread:
                 self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
-        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+        except (sqlite3.Error, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise LibraryDamaged(f"The cache {folder} does not open ({error}). Rebuild it: pellucid compact") from error
-
-    @property
-    def nearest(self) -> NearestIndex:
-        """The nearest index, opened when it is needed."""
-        return INDEXES["flat"]().read(self.folder / "nearest.faiss")
 
     def close(self) -> None:
         """Let the database go."""
@@ -87,7 +87,7 @@ class Derived:
 
 
 def open_derived(library: Library) -> Derived:
-    """The cache of the store's present state; made first where it is missing.
+    """The cache of the store's present state; made first where it is missing, and made anew where it is damaged.
 
     Raises:
         LibraryNotFound: the library has no vectors yet.
@@ -105,8 +105,9 @@ def open_derived(library: Library) -> Derived:
         try:
             return Derived(folder)
         except LibraryDamaged:
-            if folder.exists() or attempt == 3:  # else another process has just replaced it by a newer one
+            if attempt == 3:
                 raise
+            shutil.rmtree(folder, ignore_errors=True)  # unless another process has just replaced it by a newer one
     raise AssertionError  # the loop returns or raises
 
 
@@ -149,6 +150,9 @@ def make_derived(store: Store, cache: Path | None = None) -> Path:
             _write_rows(store, digests, fresh / "rows.sqlite")
             spread = Spread.of(vectors)
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance)
+            for file in fresh.iterdir():
+                with file.open("rb+") as written:
+                    os.fsync(written.fileno())
             try:
                 fresh.rename(final)
             except OSError:
@@ -192,7 +196,6 @@ def _write_rows(store: Store, digests: list[str], file: Path) -> None:
             rows = ((numbers.get(row[at]), *row) for row in values)
             database.executemany(insert, (row for row in rows if row[0] is not None))
         database.execute("CREATE INDEX by_vector ON images (vector)")
-        database.execute("CREATE INDEX by_path ON images (root, path)")
         database.commit()
     finally:
         database.close()

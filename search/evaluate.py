@@ -32,8 +32,10 @@ def evaluate_retrieval(folder: Path, encoder: Encoder) -> dict[str, Any]:
     captions_file = folder / "captions.jsonl"
     try:
         rows = [json.loads(line) for line in captions_file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        names, captions = [row["image"] for row in rows], [[str(text) for text in row["captions"]] for row in rows]
-    except FileNotFoundError as error:
+        names, captions = [str(row["image"]) for row in rows], [list(map(str, row["captions"])) for row in rows]
+        if any(isinstance(row["captions"], str) for row in rows):
+            raise TypeError("captions is a text, not a list of texts")
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f'{captions_file} is missing: a line a photo, {{"image": "name.jpg", "captions": ["..."]}}.') from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f'{captions_file} has a line that is not {{"image": ..., "captions": [...]}}: {error}') from error

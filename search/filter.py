@@ -22,36 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAMES = tuple(column.name for column in IMAGE_COLUMNS)
-FUNCTIONS = frozenset(
-    [
-        "like",
-        "glob",
-        "lower",
-        "upper",
-        "length",
-        "substr",
-        "substring",
-        "instr",
-        "trim",
-        "replace",
-        "coalesce",
-        "ifnull",
-        "nullif",
-        "iif",
-        "abs",
-        "round",
-        "min",
-        "max",
-        "date",
-        "time",
-        "datetime",
-        "strftime",
-        "julianday",
-    ]
-)
+# fmt: off
+FUNCTIONS = frozenset({
+    "like", "glob", "lower", "upper", "length", "substr", "substring", "instr", "trim", "coalesce", "ifnull", "nullif", "iif", "abs", "round",
+    "min", "max", "date", "time", "datetime", "strftime", "julianday",
+})
+# fmt: on
 """Harmless, and enough to compare text, numbers and dates."""
 TIMEOUT_S = 20.0
-LONGEST_BYTES = 10_000_000  # of any text on the way: nested `replace` could else ask for a gigabyte
+LONGEST_BYTES = 1_000_000  # of any text on the way; the keywords of a photo have at most 400,000
 
 
 def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What is asked: weighted terms of words, pictures or vectors, a condition, and how many hits."""
+"""What is asked: weighted terms of words and pictures, a condition, and how many hits."""
 
 from __future__ import annotations
 

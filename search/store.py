@@ -51,6 +51,12 @@ class Store:
         if library.file.schema < SCHEMA_VERSION:
             self._migrate()
 
+    def drop_recipe(self, recipe_id: str) -> None:
+        """Remove a recipe with its vectors."""
+        self.tables.drop(self.vector_table(recipe_id))
+        recipes = {name: recipe for name, recipe in self.library.file.recipes.items() if name != recipe_id}
+        self.library.write(replace(self.library.file, recipes=recipes))
+
     def _migrate(self) -> None:
         for version in range(self.library.file.schema, SCHEMA_VERSION):
             if version not in MIGRATIONS:
@@ -179,16 +185,18 @@ class Store:
         before = set(images["digest"].to_pylist())
         kept = images.filter(pa.array(keep)) if len(keep) else images
         lost = before - set(kept["digest"].to_pylist())
-        self.tables.rewrite("images", kept)
+        # Image rows last: a forget that is interrupted still finds them when it is run again.
         for recipe_id in self.library.file.recipes:
             name = self.vector_table(recipe_id)
             if name in self.tables.names():
                 table = self.tables.read(name)
                 stay = pa.array([digest not in lost for digest in table["digest"].to_pylist()], pa.bool_())
                 self.tables.rewrite(name, table.filter(stay))
-        failures = self.tables.read("failures")
-        stay = [key not in drop for key in zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)]
-        self.tables.rewrite("failures", failures.filter(pa.array(stay, pa.bool_())))
+        if "failures" in self.tables.names():
+            failures = self.tables.read("failures")
+            keys_of = zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)
+            self.tables.rewrite("failures", failures.filter(pa.array([key not in drop for key in keys_of], pa.bool_())))
+        self.tables.rewrite("images", kept)
         return sorted(f"{root}/{path}" for root, path in found if (root, path) in drop), sorted(lost)
 
 

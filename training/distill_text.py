@@ -1,7 +1,7 @@
 """Distil the teacher into the small sentence tower that ships: `python distill_text.py --data DATA --work WORK --minutes 45`.
 
 Needs texts.json and vectors.npy of prepare.py, and reads map.pt of train_image.py whenever there is one, so both can train side by side.
-Writes to WORK: tokenizer.json, distill.json (the texts), distill-*.npy (their teacher rows), student.pt (the running average that ships),
+Writes to WORK: tokenizer.json, distill.json (the texts), texts-*.npy and more-*.npy (their teacher rows), student.pt (the running average that ships),
 student.json (the held-out figures). The schedule follows the time spent; run again to resume.
 """
 
@@ -84,8 +84,24 @@ def fragments(captions: list[str], count: int, random: np.random.Generator) -> l
     return out
 
 
-def corpus(data: Path, words: list[str], vocabulary: list[str]) -> dict[str, list[str]]:
-    """The texts to distil on, and the captions and synsets held out of them; `words` already have teacher rows."""
+def swapped(sentences: list[str], common: list[str], rare: list[str], count: int, random: np.random.Generator) -> list[str]:
+    """Sentences about other things: some of their nouns become others, so that words are learned apart from their usual company."""
+    swappable, out = set(common), []
+    while len(out) < count:
+        words = sentences[random.integers(len(sentences))].split()
+        for place in [i for i, w in enumerate(words) if w.lower() in swappable]:
+            if random.random() < 0.4:
+                source = common if random.random() < 0.7 else rare
+                words[place] = source[random.integers(len(source))]
+        out.append(" ".join(words))
+    return out
+
+
+def corpus(data: Path, words: list[str], plain: list[str], vocabulary: list[str]) -> dict[str, list[str]]:
+    """The texts to distil on, and the captions and synsets held out of them.
+
+    `words` already have teacher rows, and `plain` are those among them that are a photo's own. The tokenizer is trained without "more".
+    """
     random = np.random.default_rng(1)
     known = {w.lower() for w in words}
     captions = [c for c in dict.fromkeys(lines(data / "text" / "flickr-captions.txt")) if c.lower() not in known]
@@ -106,7 +122,11 @@ def corpus(data: Path, words: list[str], vocabulary: list[str]) -> dict[str, lis
     ]  # fmt: skip
     texts = [t for t in dict.fromkeys(texts) if t and t not in held["captions"]]
     random.shuffle(texts)
-    return {"texts": texts, **held}
+    ordinary = [n for n in nouns if n.islower() and n.isalpha() and n in heard and n not in SMALL_WORDS]
+    told = [t for t in plain if len(t.split()) > 5]
+    more = swapped(told, ordinary, seen + nouns, 45000, random) + swapped(captions, ordinary, seen + nouns, 45000, random)
+    more += compositions(seen, ordinary, 50000, random)
+    return {"texts": texts, "more": sorted(set(more) - set(texts)), **held}
 
 
 def train_tokenizer(texts: list[str]) -> Tokenizer:
@@ -132,15 +152,15 @@ def train_tokenizer(texts: list[str]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(plain))
 
 
-def teach(texts: list[str], work: Path) -> np.ndarray:
+def teach(name: str, texts: list[str], work: Path) -> np.ndarray:
     """Teacher rows of every text, Float16["text 384"]; a chunk that is on disk is not computed again."""
     rows = []
     for number, start in enumerate(range(0, len(texts), CHUNK)):
-        file = work / f"distill-{number:02d}.npy"
+        file = work / f"{name}-{number:02d}.npy"
         if not file.exists():
             begun = time.monotonic()
-            np.save(work / "distill.tmp.npy", embed(texts[start : start + CHUNK]))
-            (work / "distill.tmp.npy").replace(file)
+            np.save(work / "chunk.tmp.npy", embed(texts[start : start + CHUNK]))
+            (work / "chunk.tmp.npy").replace(file)
             print(f"{file.name}: {CHUNK / (time.monotonic() - begun):.0f} texts/s", flush=True)
         rows.append(np.load(file))
     return np.concatenate(rows)
@@ -248,12 +268,13 @@ def distil(data: Path, work: Path, minutes: float, batch: int = 384) -> None:
     """Distil until the minutes are spent; computes what is missing on disk first."""
     torch.manual_seed(0)
     random = np.random.default_rng(0)
-    words = json.loads((work / "texts.json").read_text())["words"]
+    tables = json.loads((work / "texts.json").read_text())
+    words = tables["words"]
     if not (work / "distill.json").exists():
         from teacher import load_teacher
 
         vocabulary = sorted(w for w in load_teacher()[1].get_vocab() if re.fullmatch("[a-z]{3,}", w))
-        (work / "distill.json").write_text(json.dumps(corpus(data, words, vocabulary)))
+        (work / "distill.json").write_text(json.dumps(corpus(data, words, tables["texts"], vocabulary)))
     texts = json.loads((work / "distill.json").read_text())
     if not (work / "tokenizer.json").exists():
         train_tokenizer(texts["texts"] + words).save(str(work / "tokenizer.json"))
@@ -263,14 +284,16 @@ def distil(data: Path, work: Path, minutes: float, batch: int = 384) -> None:
     student = SentenceTower(tokenizer.get_vocab_size(), WIDTH, LAYERS, HEADS, HIDDEN, LENGTH, TEACHER)
     student.load_state_dict(torch.load(work / "student.pt", weights_only=True))
     # Held-out nouns that no training photo is called, and that were not distilled on either.
-    names = " ".join(json.loads((work / "texts.json").read_text())["texts"]).lower()
+    names = " ".join(tables["texts"]).lower()
     distilled = {t.lower() for t in texts["texts"]}
     nouns = {s.strip() for line in texts["synsets"] for s in line.split(",")}
     texts["unseen"] = sorted(n for n in nouns if n.lower() not in distilled and n.lower() not in names)
     held = {n: functional.normalize(torch.from_numpy(embed(texts[n])).float(), dim=-1) for n in ("captions", "synsets", "unseen")}
     print("at the start", report(student, tokenizer, work, held, texts), flush=True)
-    rows = torch.from_numpy(np.concatenate([teach(texts["texts"], work), np.load(work / "vectors.npy")]))
-    ids = encode(tokenizer, texts["texts"] + words)
+    rows = torch.from_numpy(
+        np.concatenate([teach("texts", texts["texts"], work), teach("more", texts["more"], work), np.load(work / "vectors.npy")])
+    )
+    ids = encode(tokenizer, texts["texts"] + texts["more"] + words)
     lengths = np.array([len(i) for i in ids])
     print(
         f"{len(ids)} texts, {lengths.mean():.1f} tokens each, {sum(p.numel() for p in student.parameters()) / 1e6:.2f} M parameters",

@@ -618,3 +618,65 @@ def test_the_vectors_are_those_of_the_encoder(library: Library, photos: Path, en
     for row in rows:
         expected = encoder.encode_images([encoder.prepare(read_image(photos / row["path"]).pixels)])[0]
         np.testing.assert_array_equal(np.frombuffer(vectors[row["digest"]], np.float16), expected.astype(np.float16))
+
+
+def test_another_encoder_takes_every_root_along(
+    library: Library, photos: Path, tmp_path: Path, paint: Paint, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    paint(tmp_path / "second" / "teal.png", "cyan", seed=99)
+    build(library, [photos, tmp_path / "second"], encoder)
+    other = make_encoder("finer")
+    assert counts(build(library, [photos], other))["reembedded"] == 11
+    assert len(search(library, Query((Term("red"),), k=50), other)) == 11
+
+
+def test_another_encoder_does_not_hide_what_it_cannot_reach(
+    library: Library, photos: Path, tmp_path: Path, paint: Paint, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    paint(tmp_path / "second" / "teal.png", "cyan", seed=99)
+    build(library, [photos, tmp_path / "second"], encoder)
+    (tmp_path / "second").rename(tmp_path / "unmounted")
+    report = build(library, [], make_encoder("finer"))
+    assert report.without_vector == 1
+    assert Library(library.folder).file.current == encoder.recipe.id
+    assert len(search(Library(library.folder), Query((Term("red"),), k=50), encoder)) == 11
+    (tmp_path / "unmounted").rename(tmp_path / "second")
+    assert build(library, [], make_encoder("finer")).without_vector == 0
+    assert Library(library.folder).file.current == make_encoder("finer").recipe.id
+
+
+# Links and sidecars
+
+
+def test_a_linked_folder_whose_disk_is_away_is_not_forgotten(
+    library: Library, photos: Path, tmp_path: Path, paint: Paint, encoder: Encoder
+) -> None:
+    paint(tmp_path / "disk" / "teal.png", "cyan", seed=99)
+    (photos / "link").symlink_to(tmp_path / "disk")
+    build(library, [photos], encoder)
+    before = paths(library)
+    assert "link/teal.png" in before
+    (tmp_path / "disk").rename(tmp_path / "away")
+    report = build(library, [photos], encoder)
+    assert (report.gone, report.kept) == (0, 1)
+    assert paths(library) == before
+
+
+def test_a_folder_goes_by_its_own_name_where_a_link_names_it_too(library: Library, tmp_path: Path, paint: Paint, encoder: Encoder) -> None:
+    paint(tmp_path / "photos" / "b" / "teal.png", "cyan", seed=99)
+    (tmp_path / "photos" / "a").symlink_to("b")
+    build(library, [tmp_path / "photos"], encoder)
+    assert paths(library) == ["b/teal.png"]
+
+
+def test_a_copy_does_not_take_the_sidecar_of_another(library: Library, tmp_path: Path, paint: Paint, encoder: Encoder) -> None:
+    photo = paint(tmp_path / "photos" / "a.png", "red")
+    rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+    (tmp_path / "photos" / "a.png.xmp").write_text(
+        f'<x xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:r="{rdf}"><dc:subject><r:Bag><r:li>mine</r:li></r:Bag></dc:subject></x>'
+    )
+    build(library, [tmp_path / "photos"], encoder)
+    shutil.copyfile(photo, tmp_path / "photos" / "b.png")
+    assert counts(build(library, [tmp_path / "photos"], encoder)) == {"copied": 1, "same": 1}
+    keywords = {row["path"]: row["keywords"] for row in Store(library).images(["path", "keywords"]).to_pylist()}
+    assert keywords == {"a.png": "mine", "b.png": None}

@@ -80,6 +80,8 @@ NAMES = ["a.jpg", "b.png", "raw/a.jpg", "raw/old/c.jpg", "trips/raw/d.jpg", "tri
         (["*.png", "trips"], ["a.jpg", "raw/a.jpg", "raw/old/c.jpg"]),
         (["*"], []),
         (["none"], NAMES),
+        (["raw/"], ["a.jpg", "b.png", "trips/été.jpg"]),
+        (["/raw"], ["a.jpg", "b.png", "trips/raw/d.jpg", "trips/été.jpg"]),
     ],
     ids=lambda value: " ".join(value) or "nothing",
 )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -115,12 +114,11 @@ BOMBS = {
 }
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_are_refused_by_their_header(kind: str) -> None:
-    start = time.monotonic()
     with pytest.raises(ImageTooLarge, match=r"bomb\.\w+ has \d+ MP; the limit is 180 MP\. Raise it with --max-megapixels\."):
         decode(BOMBS[kind], f"bomb.{kind}")
-    assert time.monotonic() - start < 2
 
 
 def test_only_our_limit_counts(encoded: Encode) -> None:

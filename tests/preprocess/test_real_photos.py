@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ def test_every_odd_file_decodes_or_is_refused(side: int | None, real: Path) -> N
     for path in sorted((real / "formats").rglob("*")):
         if not path.is_file():
             continue
-        start = time.monotonic()
         try:
             photo = read_image(path, side=side)
         except ImageError:
@@ -25,7 +23,6 @@ def test_every_odd_file_decodes_or_is_refused(side: int | None, real: Path) -> N
         else:
             decoded += 1
             check(photo, path, side)
-        assert time.monotonic() - start < 10, path
     assert decoded > 300
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from preprocess import LibraryDamaged, LibraryNotFound
-from search import Library, Recipe, Store, image_row, make_derived, normalize, open_derived
+from search import Derived, Library, Recipe, Store, image_row, make_derived, normalize, open_derived
 from search import derived as module
 from search.hits import nearest_hits
 from search.query import Query, Term
@@ -68,13 +68,18 @@ def test_a_stale_one_is_not_found_and_goes(library: Library, fill: Fill) -> None
     assert len(new.nearest) == 2
 
 
-def test_a_lost_or_damaged_one_costs_nothing(library: Library, fill: Fill) -> None:
+@pytest.mark.parametrize("name", ["spread.npz", "rows.sqlite", "nearest.faiss"])
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_lost_or_damaged_one_costs_nothing(name: str, content: bytes, library: Library, fill: Fill) -> None:
     folder = make_derived(fill(["aa"], [[1, 0]]))
     shutil.rmtree(library.cache)
     assert open_derived(library).folder == folder
-    (folder / "spread.npz").write_bytes(b"damaged")
+    (folder / name).write_bytes(content)
     with pytest.raises(LibraryDamaged, match="pellucid compact"):
-        open_derived(library)
+        Derived(folder)
+    derived = open_derived(library)
+    assert len(derived.nearest) == 1
+    assert derived.database.execute("SELECT digest FROM images").fetchall() == [("aa",)]
 
 
 def test_one_that_was_cut_short_is_not_taken(library: Library, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,3 +154,9 @@ def test_more_photos_than_one_batch(encoder: Encoder, tmp_path: Path) -> None:
         for at in range(150):
             (tmp_path / "set" / colour / f"{at}.png").write_bytes(buffer.getvalue())
     assert evaluate_zeroshot(tmp_path / "set", encoder)["top_1"] == 1.0
+
+
+def test_captions_that_are_no_list_are_refused(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "captions.jsonl").write_text('{"image": "a.png", "captions": "a red photo"}\n')
+    with pytest.raises(InputError, match="not a list"):
+        evaluate_retrieval(tmp_path, encoder)

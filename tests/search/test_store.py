@@ -338,3 +338,22 @@ def test_the_stamp_changes_with_every_write_and_only_then(library: Library) -> N
     now = library.stamp()
     store.images()
     assert Library(library.folder).stamp() == now
+
+
+def test_an_erasure_that_was_interrupted_can_be_finished(
+    library: Library, fill: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(["aa", "bb"], [[1, 0], [0, 1]], paths=["a.jpg", "b.jpg"])
+    whole = store.tables.rewrite
+
+    def stop(name: str, rows: object) -> None:
+        if name == "images":
+            raise KeyboardInterrupt
+        whole(name, rows)
+
+    monkeypatch.setattr(store.tables, "rewrite", stop)
+    with pytest.raises(KeyboardInterrupt):
+        store.rewrite_without([("/photos", "a.jpg")])
+    again = Store(library)
+    assert again.rewrite_without([("/photos", "a.jpg")]) == (["/photos/a.jpg"], ["aa"])
+    assert again.images(["path"])["path"].to_pylist() == ["b.jpg"]
