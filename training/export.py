@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from towers import DIM, MEAN, STD, ImageTower, SentenceTower
-from train_image import TextMap, recalls
+from train_image import TextMap
 
 OPSET = 20
 EXACT = ("rows", "columns")  # not weights
@@ -171,16 +171,7 @@ def compare(file: Path, name: str, module: nn.Module, batches: list[Tensor]) -> 
     return least
 
 
-def best_side(tower: ImageTower, text_map: TextMap, work: Path) -> int:
-    """The tower's side with the best figures, each counted against the mean of all sides."""
-    figures = {side: recalls(tower, text_map, work, side) for side in SIDES}
-    for side, found in figures.items():
-        print(side, found, flush=True)
-    means = {k: sum(f[k] for f in figures.values()) / len(figures) for k in next(iter(figures.values()))}
-    return max(SIDES, key=lambda side: sum(figures[side][k] / max(means[k], 0.1) for k in means))
-
-
-def export(work: Path, out: Path, side: int | None) -> None:
+def export(work: Path, out: Path, side: int) -> None:
     """Write image.onnx, text.onnx, tokenizer.json and weights.json."""
     tower, text_map = ImageTower(), TextMap()
     tower.load_state_dict(torch.load(work / "tower.pt", weights_only=True))
@@ -189,7 +180,6 @@ def export(work: Path, out: Path, side: int | None) -> None:
     student = SentenceTower(tokenizer.get_vocab_size(), WIDTH, LAYERS, HEADS, HIDDEN, LENGTH, TEACHER)
     student.load_state_dict(torch.load(work / "student.pt", weights_only=True))
     tower.eval(), text_map.eval(), student.eval()
-    side = side or best_side(tower, text_map, work)
     eye, ear = Eye(tower, side), Ear(student, text_map)
     out.mkdir(parents=True, exist_ok=True)
     write(eye, torch.zeros(2, SIDES[side], SIDES[side], 3, dtype=torch.uint8), ("pixels", "vectors"), {0: "batch"}, out / "image.onnx")
@@ -229,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--side", type=int, choices=SIDES, help="what the tower sees; default: the one with the best figures")
+    parser.add_argument("--side", type=int, choices=SIDES, default=80, help="what the tower sees; 80 is what it was trained on last")
     options = parser.parse_args()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     export(options.work, options.out, options.side)
