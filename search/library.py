@@ -37,6 +37,7 @@ class Library:
         folder = folder.absolute()  # so that it stays the same folder when the process changes its own
         self.folder = folder
         self.store, self.cache = folder / "store", folder / "cache"
+        self.held = False  # whether this object holds the lock
         if not (folder / "library.json").is_file():
             if not create:
                 raise LibraryNotFound(f"Nothing is indexed in {folder} yet. Index a folder first: pellucid index FOLDER")
@@ -107,9 +108,11 @@ class Library:
             handle.write(f"process {os.getpid()} on {host} ({purpose}, since {time.strftime('%Y-%m-%d %H:%M:%S')})")
             handle.flush()
             self.file = self._read() if (self.folder / "library.json").is_file() else LibraryFile()
+            self.held = True
             try:
                 yield
             finally:
+                self.held = False
                 handle.seek(0)
                 handle.truncate()
 

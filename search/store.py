@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -49,7 +50,8 @@ class Store:
         self.library = library
         self.tables = Tables(library.store)
         if library.file.schema < SCHEMA_VERSION:
-            self._migrate()
+            with contextlib.nullcontext() if library.held else library.locked("bring up to date"):
+                self._migrate()
 
     def drop_recipe(self, recipe_id: str) -> None:
         """Remove a recipe with its vectors."""
