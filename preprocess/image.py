@@ -25,12 +25,13 @@ RgbImage: TypeAlias = NDArray[np.uint8]
 
 # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: for 12 megapixels, 35 ms of processor time instead of 116-144 (benchmarks/decode.py).
 # Pillow's draft and OpenCV's reduced reading take the same time and give the same pixels, but OpenCV ignores colour profiles, and fills
-# the missing part of a truncated file with grey, where Pillow raises. With the decoded short side at least the wanted one, an 80×80
-# picture is up to 3.3/255 away from the exact one (mean absolute difference); at least twice that, up to 1.25/255.
-_DRAFT_MARGIN = 2
+# the missing part of a truncated file with grey, where Pillow raises. With the decoded short side at least twice the wanted one,
+# real 500-pixel photos are 1.0/255 away from the exact ones (mean absolute difference; 2.7 for the 95th of a hundred); at three times, 0.5
+# and 2.0. For 12 megapixels three times costs nothing: 1/8 is still enough.
+_DRAFT_MARGIN = 3
 
 # A photo of 180 MP takes 0.7 GB, and twice that again while its colours are converted. So large ones wait for each other, and are
-# brought down by a whole factor (the mean of a square) as soon as they are decoded, to at least four times the wanted short side.
+# brought down by a whole factor (the mean of a square) as soon as they are decoded, to at least six times the wanted short side.
 _LARGE_PIXELS = 24_000_000
 _REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "RGBX", "CMYK"})
 _one_large = threading.Lock()
@@ -114,7 +115,7 @@ def decode(data: bytes, name: str, limits: Limits | None = None, side: int | Non
         name: for messages, and to tell camera raw files from plain TIFF; the content decides everything else.
         limits: checked against the size in the header, before pixels are decoded.
         side: the fewest pixels needed on the short side. A JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size,
-            so that the short side of `pixels` is still at least twice that. So may any photo over 24 megapixels; others come whole.
+            so that the short side of `pixels` is still at least three times that. So may any photo over 24 megapixels; others come whole.
 
     Raises:
         ImageUnsupported: not a photo format that we read.

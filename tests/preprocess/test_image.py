@@ -70,9 +70,9 @@ def test_an_orientation_that_does_not_exist_is_ignored(value: int, scene: Image.
 
 
 @pytest.mark.parametrize(
-    ("side", "expected"), [(None, 800), (1, 100), (50, 100), (51, 200), (100, 200), (201, 800), (400, 800), (5000, 800)]
+    ("side", "expected"), [(None, 800), (1, 100), (33, 100), (34, 200), (66, 200), (100, 400), (134, 800), (400, 800), (5000, 800)]
 )
-def test_reduced_decode_keeps_twice_the_short_side(side: int | None, expected: int, encoded: Encode) -> None:
+def test_reduced_decode_keeps_three_times_the_short_side(side: int | None, expected: int, encoded: Encode) -> None:
     photo = decode(encoded(Image.new("RGB", (1600, 800)), "JPEG"), "x.jpg", side=side)
     assert photo.pixels.shape == (expected, expected * 2, 3)
     assert (photo.width, photo.height) == (1600, 800)
