@@ -15,7 +15,7 @@ from PIL import Image
 from preprocess import squash
 from search import ENCODERS, Encoder, Library, Recipe, Store, normalize
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+SHARED = (Path(__file__).parents[1].parent / "shared").resolve() / "data"  # the library keeps real names, without links
 
 COLOURS = {
     "red": (220, 30, 30), "green": (30, 190, 40), "blue": (30, 50, 220), "yellow": (240, 220, 40), "cyan": (40, 210, 220),
