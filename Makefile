@@ -58,7 +58,8 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/index.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
-	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -viE '^(nvidia|cuda|triton)' > constraints.txt
+	echo '# Exact versions that every install command uses (pip install -c constraints.txt ...). Made by `make constraints`.' > constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude-editable --disable-pip-version-check | grep -viE '^(nvidia|cuda|triton|pip=|wheel=)' >> constraints.txt
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build site *.egg-info demo/photos demo/library demo/index.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,7 +34,7 @@ MINUS = "\u0001-"
 
 @app.command()
 def index(
-    roots: Annotated[list[Path] | None, typer.Argument(metavar="ROOT...", help="Folders of photos. None: all known ones again.")] = None,
+    roots: Annotated[list[Path] | None, typer.Argument(metavar="ROOT", help="Folders of photos. None: all known ones again.")] = None,
     library: LibraryOption = None,
     encoder: EncoderOption = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave these files and folders out.")] = None,
@@ -64,7 +64,7 @@ def index(
 @app.command()
 def search(
     terms: Annotated[
-        list[str], typer.Argument(metavar="TERM...", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts.")
+        list[str], typer.Argument(metavar="TERM", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts.")
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="A condition on columns, such as iso < 400.")] = None,
@@ -142,7 +142,7 @@ def doctor(
 
 @app.command()
 def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, folders or roots; they need not exist any more.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:

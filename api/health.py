@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,13 @@ def library_stats(library: Library) -> dict[str, Any]:
     images = store.images(["root", "digest", "format", "taken_at", "camera", "byte_size"])
     taken = sorted(day for day in images["taken_at"].to_pylist() if day)
     current = library.file.current
+    by_root = Counter(images["root"].to_pylist())
     return {
         "library": str(library.folder),
         "photos": images.num_rows,
         "distinct_photos": len(set(images["digest"].to_pylist())),
         "files_bytes": sum(images["byte_size"].to_pylist()),
-        "roots": {root: images["root"].to_pylist().count(root) for root in library.file.roots},
+        "roots": {root: by_root[root] for root in library.file.roots},
         "formats": _most(images["format"].to_pylist()),
         "cameras": _most(images["camera"].to_pylist(), 10),
         "taken": [taken[0], taken[-1]] if taken else None,
@@ -44,8 +46,6 @@ def library_stats(library: Library) -> dict[str, Any]:
 
 
 def _most(values: list[Any], k: int = 20) -> dict[str, int]:
-    from collections import Counter
-
     return dict(Counter(value for value in values if value).most_common(k))
 
 
@@ -59,8 +59,9 @@ def examine(library: Library) -> dict[str, Any]:
     facts["cache"] = "fresh" if (library.cache / library.stamp() / "spread.npz").is_file() else "stale; the next search makes it anew"
     try:
         store = Store(library)
-        keys = list(zip(*(store.images([name])[name].to_pylist() for name in ("root", "path")), strict=True))
-        digests = set(store.images(["digest"])["digest"].to_pylist())
+        images = store.images(["root", "path", "digest"])
+        keys = list(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True))
+        digests = set(images["digest"].to_pylist())
         facts["photos"], facts["distinct_photos"] = len(keys), len(digests)
         if len(set(keys)) != len(keys):
             problems.append(f"{len(keys) - len(set(keys))} photos stand in the store twice. Remedy: pellucid forget them, and index again.")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Key = tuple[str, str]
 
 
-def open_library(folder: Path | None, *, create: bool = False) -> Library:
+def open_library(folder: Path | None) -> Library:
     """The library that the settings name."""
-    return Library(load_settings(library=folder).library.expanduser(), create=create)
+    return Library(load_settings(library=folder).library.expanduser())
 
 
 def limits_of(settings: Settings) -> Limits:

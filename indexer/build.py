@@ -119,7 +119,7 @@ class _Build:
             chosen = dict.fromkeys(known)
         if not chosen:
             raise InputError("Give a folder to index: pellucid index FOLDER")
-        if _inside(self.library.folder, chosen) == str(self.library.folder.resolve()):
+        if self.library.folder.resolve().as_posix() in chosen:
             raise InputError(f"{self.library.folder} is the library itself; index the folder of your photos.")
         return list(chosen)
 
@@ -265,8 +265,3 @@ def _still_there(key: Key, passed: Passed) -> bool:
     except OSError:
         return True
     return True
-
-
-def _inside(folder: Path, roots: Iterable[str]) -> str | None:
-    place = folder.resolve()
-    return next((str(place) for root in roots if Path(root) == place), None)

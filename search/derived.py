@@ -92,23 +92,24 @@ def open_derived(library: Library) -> Derived:
     Raises:
         LibraryNotFound: the library has no vectors yet.
     """
-    for attempt in (1, 2, 3):
+    for _ in range(2):
         folder = library.cache / library.stamp()
         if not (folder / "spread.npz").is_file():
-            from .store import Store
-
-            store = Store(library)
             try:
-                folder = make_derived(store)
+                folder = make_derived(_store(library))
             except (StorageFull, LibraryDamaged):
-                return _aside(store)
+                break
         try:
             return Derived(folder)
         except LibraryDamaged:
-            if attempt == 3:
-                raise
             shutil.rmtree(folder, ignore_errors=True)  # unless another process has just replaced it by a newer one
-    raise AssertionError  # the loop returns or raises
+    return _aside(_store(library))
+
+
+def _store(library: Library) -> Store:
+    from .store import Store  # only here: a search that finds its cache must not pay for importing it
+
+    return Store(library)
 
 
 def _aside(store: Store) -> Derived:

@@ -10,7 +10,7 @@ from preprocess import QueryError, RecipeMismatch
 
 from .derived import Derived, open_derived
 from .filter import matching_vectors
-from .query import Query, Term, combine, encode_terms
+from .query import TYPICAL_DEVIATION, Query, Term, combine, encode_terms
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -68,8 +68,6 @@ def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
 
 def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text") -> list[Hit]:
     """The hits of one unit row, Float32["dim"]."""
-    from .query import TYPICAL_DEVIATION
-
     index = derived.nearest
     # More than k, until no equal one is left out: equal similarities are ordered by path, not by digest.
     wide = query.k + 32
@@ -82,8 +80,8 @@ def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = N
     hits = []
     names = [column.name for column in IMAGE_COLUMNS]
     condition = f" AND ({query.where}\n)" if query.where is not None else ""
+    statement = f"SELECT {_COLUMNS} FROM images WHERE vector = ?{condition}"  # noqa: S608 (the condition passed `matching_vectors`)
     for similarity, number in zip(similarities.tolist(), numbers.tolist(), strict=True):
-        statement = f"SELECT {_COLUMNS} FROM images WHERE vector = ?{condition}"  # noqa: S608 (the condition passed `matching_vectors`)
         for row in derived.database.execute(statement, (number,)):
             values = dict(zip(names, row, strict=True))
             z = (similarity - mean) / deviation

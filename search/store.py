@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -74,13 +74,12 @@ class Store:
         """All image rows."""
         return self.tables.read("images", columns)
 
-    def put_images(self, rows: Sequence[Row], *, known: Iterable[Key] = ()) -> None:
+    def put_images(self, rows: Sequence[Row], *, known: Container[Key] = ()) -> None:
         """Write image rows as one version; those whose key is in `known` replace their older row."""
         if not rows:
             return
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS["images"])
-        replacing = set(known) & {(row["root"], row["path"]) for row in rows}
-        if replacing:
+        if any((row["root"], row["path"]) in known for row in rows):
             self.tables.upsert("images", table, ("root", "path"))
         else:
             self.tables.append("images", table)
