@@ -54,7 +54,7 @@ def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         ImageError, FetchError: a picture term cannot be read.
     """
     check_recipe(library, encoder)
-    pictures = {at: read_term(term, limits, allow_private) for at, term in enumerate(query.terms) if term.kind != "text"}
+    pictures = {at: read_term(term, limits, allow_private, encoder.side) for at, term in enumerate(query.terms) if term.kind != "text"}
     derived = open_derived(library)
     try:
         among = matching_vectors(derived.database, query.where) if query.where is not None else None
@@ -105,8 +105,8 @@ def check_recipe(library: Library, encoder: Encoder) -> None:
         )
 
 
-def read_term(term: Term, limits: Limits | None, allow_private: bool) -> RgbImage:
-    """The pixels of a picture term.
+def read_term(term: Term, limits: Limits | None, allow_private: bool, side: int) -> RgbImage:
+    """The pixels of a picture term, decoded as a build decodes them for an encoder that needs `side` pixels.
 
     Raises:
         ImageError, FetchError, QueryError: the file or address gives no picture.
@@ -117,8 +117,8 @@ def read_term(term: Term, limits: Limits | None, allow_private: bool) -> RgbImag
 
     limits = limits or Limits()
     if term.kind == "url":
-        return decode(fetch(term.text, limits, allow_private=allow_private), term.text, limits).pixels
+        return decode(fetch(term.text, limits, allow_private=allow_private), term.text, limits, side).pixels
     try:
-        return read_image(Path(term.text).expanduser(), limits).pixels
+        return read_image(Path(term.text).expanduser(), limits, side).pixels
     except ImageVanished as error:
         raise QueryError(f"There is no picture at {term.text}. To search for these words, leave the './' or '/' away.") from error
