@@ -18,6 +18,11 @@ FILE = "pellucid.toml"
 PREFIX = "PELLUCID_"
 
 
+def default_models() -> Path:
+    """Where added models are when nobody says otherwise."""
+    return user_data_path("pellucid") / "models"
+
+
 def default_library() -> Path:
     """Where the library is when nobody says otherwise."""
     return user_data_path("pellucid") / "library"
@@ -30,6 +35,7 @@ class Settings(BaseSettings):
 
     library: Path = Field(default_factory=default_library, description="the library's folder")
     encoder: str = Field("builtin", description="what maps photos and words to vectors")
+    models: Path = Field(default_factory=default_models, description="the folder of models that were added")
     exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
     include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")
     max_megapixels: float = Field(180, gt=0, allow_inf_nan=False, description="photos with more are refused before they are decoded")

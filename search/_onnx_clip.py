@@ -5,8 +5,6 @@ The graphs hold their own normalisation: `image.onnx` takes UInt8["batch side si
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,8 @@ import numpy as np
 
 from preprocess import WeightsError
 
-from .encode import Recipe, normalize
+from .encode import EncoderOptions, Recipe, normalize
+from .model import IMAGE, IMAGE_INT8, TEXT, TOKENIZER, Model, remedy
 from .tokenize import Words
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _session(file: Path, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise WeightsError(f"{file} does not load: {error}. Install Pellucid again: pip install --force-reinstall pellucid") from error
+        raise WeightsError(f"{file} does not load: {error}. {remedy(file.parent)}") from error
 
 
 PART = 16
@@ -57,22 +56,18 @@ class OnnxEncoder:
 
     batch_size = 64
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.folder, self.threads = folder, threads or os.cpu_count() or 1
-        try:
-            facts = json.loads((folder / "weights.json").read_text())
-            self.side, dim = int(facts["side"]), int(facts["dim"])
-            self.length, self.pad = int(facts["context_length"]), int(facts["pad_id"])
-            self.files: dict[str, str] = dict(facts["files"])
-            name = str(facts["name"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WeightsError(f"{folder / 'weights.json'} is missing or damaged ({error}). Install Pellucid again.") from error
-        towers = "".join(self.files.get(tower, "") for tower in ("image.onnx", "text.onnx", "tokenizer.json"))
-        self.recipe = Recipe(name, hashlib.sha256(towers.encode()).hexdigest(), str(facts.get("precision", "fp32")), "none", dim)
+    def __init__(self, folder: Path, options: EncoderOptions | None = None) -> None:
+        options = options or EncoderOptions()
+        self.folder, self.threads = folder, options.threads or os.cpu_count() or 1
+        self.model = Model.read(folder)
+        self.side = self.model.image.side
+        precision = options.precision or self.model.precision
+        self.graph = IMAGE_INT8 if precision == "int8" and self.model.precision != "int8" else IMAGE
+        self.recipe = Recipe(self.model.name, self.model.identity(precision), precision, "none", self.model.dim)
 
     @cached_property
     def _image(self) -> Any:
-        return _session(self.folder / "image.onnx", 1)
+        return _session(self.folder / self.graph, 1)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -80,11 +75,11 @@ class OnnxEncoder:
 
     @cached_property
     def _text(self) -> Any:
-        return _session(self.folder / "text.onnx", self.threads)
+        return _session(self.folder / TEXT, self.threads)
 
     @cached_property
     def _words(self) -> Words:
-        return Words(self.folder / "tokenizer.json", self.length, self.pad)
+        return Words(self.folder / TOKENIZER, self.model.text)
 
     def prepare(self, pixels: RgbImage) -> Prepared:
         """The whole photo squashed to side x side, antialiased."""
@@ -102,19 +97,14 @@ class OnnxEncoder:
         return normalize(np.concatenate(rows)) if rows else np.zeros((0, self.recipe.dim), np.float32)
 
     def _image_rows(self, part: Sequence[Prepared]) -> Vectors:
-        rows: Vectors = self._image.run(None, {"pixels": np.stack(part)})[0]
+        rows: Vectors = self._image.run(None, {self.model.image.tensor: np.stack(part)})[0]
         return rows
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit rows, Float32["text dim"]; texts longer than the context are cut."""
-        rows = [self._text.run(None, {"ids": self._words(texts[at : at + 64])})[0] for at in range(0, len(texts), 64)]
+        rows = [self._text.run(None, {self.model.text.tensor: self._words(texts[at : at + 64])})[0] for at in range(0, len(texts), 64)]
         return normalize(np.concatenate(rows)) if rows else np.zeros((0, self.recipe.dim), np.float32)
 
     def verify(self) -> list[str]:
         """Names of files whose sha256 is not the one in weights.json; empty when all is well."""
-        wrong = []
-        for name, digest in self.files.items():
-            file = self.folder / name
-            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-                wrong.append(name)
-        return wrong
+        return self.model.wrong_files(self.folder)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from preprocess import choose
@@ -62,23 +63,57 @@ class Encoder(Protocol):
         ...
 
 
-def _builtin(threads: int) -> Encoder:
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How an encoder is loaded.
+
+    `models` is the folder of models that were added; `precision` "fp32" or "int8", none for what the model's own file is; `runtime` "onnx",
+    "torch", or "auto": torch where a GPU is at hand and the model was added for it; `threads` 0 means one for each core.
+    """
+
+    models: Path | None = None
+    precision: str | None = None
+    runtime: str = "auto"
+    threads: int = 0
+
+
+def _builtin(options: EncoderOptions) -> Encoder:
     from ._onnx_clip import OnnxEncoder, builtin_folder
 
-    return OnnxEncoder(builtin_folder(), threads=threads)
+    return OnnxEncoder(builtin_folder(), options)
 
 
-ENCODERS: Mapping[str, Callable[[int], Encoder]] = {"builtin": _builtin}
+ENCODERS: Mapping[str, Callable[[EncoderOptions], Encoder]] = {"builtin": _builtin}
+"""Encoders that need nothing added; models that were added are known by their folder's name."""
 
 
-def load_encoder(name: str = "builtin", threads: int = 0) -> Encoder:
-    """The encoder called `name`, ready to run; `threads` 0 means one for each core.
+def load_encoder(name: str = "builtin", options: EncoderOptions | None = None) -> Encoder:
+    """The encoder called `name`: one that is built in, or a model that was added; ready to run.
 
     Raises:
         UnknownName: no encoder has this name.
         WeightsError: its files are missing or damaged.
+        MissingExtra: it was asked for through torch, which is not installed.
     """
-    return choose(ENCODERS, name, "encoder")(threads)
+    options = options or EncoderOptions()
+    if name in ENCODERS:
+        return ENCODERS[name](options)
+    added = {folder.name: folder for folder in model_folders(options.models)}
+    choose({**ENCODERS, **added}, name, "encoder")
+    return _added(added[name], options)
+
+
+def _added(folder: Path, options: EncoderOptions) -> Encoder:
+    from ._onnx_clip import OnnxEncoder
+
+    return OnnxEncoder(folder, options)
+
+
+def model_folders(models: Path | None) -> list[Path]:
+    """Folders of models that were added, by name."""
+    if models is None or not models.is_dir():
+        return []
+    return sorted(entry.parent for entry in models.glob("*/weights.json") if not entry.parent.name.startswith("."))
 
 
 def normalize(rows: NDArray[np.floating]) -> Vectors:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from preprocess import LibraryDamaged, LibraryNotFound
-from search import Derived, Library, Recipe, Store, image_row, make_derived, normalize, open_derived
+from search import Derived, EncoderOptions, Library, Recipe, Store, image_row, make_derived, normalize, open_derived
 from search import derived as module
 from search.hits import nearest_hits
 from search.query import Query, Term
@@ -151,7 +151,7 @@ def test_a_search_with_a_fresh_cache_does_not_open_the_store(tmp_path: Path, lib
     from indexer import build
     from search import load_encoder
 
-    build(library, [skimage_photos], load_encoder(threads=1))
+    build(library, [skimage_photos], load_encoder("builtin", EncoderOptions(threads=1)))
     arguments = ["search", "a cat", "--where", "width > 100", "--library", str(library.folder), "--json"]
     heavy, fresh = loaded_by(arguments)
     assert heavy == []

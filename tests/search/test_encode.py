@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from preprocess import UnknownName, WeightsError, read_image
-from search import ENCODERS, Encoder, Recipe, load_encoder, normalize
+from search import ENCODERS, Encoder, EncoderOptions, Recipe, load_encoder, normalize
 from search._onnx_clip import OnnxEncoder, builtin_folder
 
 RECIPE = Recipe("builtin", "ab" * 32, "fp32", "none", 256)
@@ -19,12 +19,12 @@ RECIPE = Recipe("builtin", "ab" * 32, "fp32", "none", 256)
 
 @pytest.fixture(scope="module", params=list(ENCODERS))
 def listed(request: pytest.FixtureRequest) -> Encoder:
-    return load_encoder(request.param, threads=1)
+    return load_encoder(request.param, EncoderOptions(threads=1))
 
 
 @pytest.fixture(scope="module")
 def builtin() -> Encoder:
-    return load_encoder("builtin", threads=1)
+    return load_encoder("builtin", EncoderOptions(threads=1))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_changed_weights_make_another_recipe(tmp_path: Path, builtin: Encoder) -
     folder = copied(tmp_path / "weights")
     assert OnnxEncoder(folder).recipe == builtin.recipe
     facts = (folder / "weights.json").read_text()
-    digest = OnnxEncoder(folder).files["text.onnx"]
+    digest = OnnxEncoder(folder).model.files["text.onnx"]
     (folder / "weights.json").write_text(facts.replace(digest, "0" * 64))
     assert OnnxEncoder(folder).recipe.id != builtin.recipe.id
 

@@ -1,0 +1,119 @@
+"""What `weights.json` says of a dual encoder: its files, what its towers take, where it comes from and under which licence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from preprocess import WeightsError
+
+FORMAT = 2
+IMAGE, IMAGE_INT8, TEXT, TOKENIZER, TORCH = "image.onnx", "image.int8.onnx", "text.onnx", "tokenizer.json", "model.safetensors"
+DATA = ".data"  # behind a graph's name: its weights, where they are too large for one file
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How pixels become the image tower's input.
+
+    `layout` "pixels": the graph takes UInt8["batch side side 3"] and normalises inside. "floats": Float32["batch 3 side side"], normalised by
+    `mean` and `std` outside. `tensor` is the name of the graph's input.
+    """
+
+    side: int
+    resize: Literal["squash", "shortest", "longest"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    fill: int = 0  # what "longest" pads with
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    layout: Literal["pixels", "floats"] = "pixels"
+    tensor: str = "pixels"
+    gap: float | None = None  # Pillow's reducing_gap; none is exact
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """How words become the text tower's input. `padded`: always to `length`, as most CLIPs need; otherwise to the longest of the batch."""
+
+    length: int = 77
+    pad: int = 0
+    padded: bool = True
+    clean: Literal["none", "whitespace", "lower", "canonicalize"] = "lower"
+    dtype: Literal["int64", "int32"] = "int64"
+    tensor: str = "ids"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model folder's facts. `files` maps names to sha256; `measured` holds what was checked when it was made."""
+
+    name: str
+    dim: int
+    image: ImageInput
+    text: TextInput
+    files: Mapping[str, str]
+    licence: str = "unknown"
+    source: str = ""
+    arch: str = ""
+    precision: str = "fp32"  # of `image.onnx`
+    logit_scale: float = 1.0
+    logit_bias: float = 0.0
+    version: int = 1
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Model:
+        """The facts of a folder.
+
+        Raises:
+            WeightsError: `weights.json` is missing, damaged, or of a later format.
+        """
+        try:
+            facts = dict(json.loads((folder / "weights.json").read_text(encoding="utf-8")))
+            number = facts.pop("format")
+            facts["image"], facts["text"] = ImageInput(**_tuples(facts["image"])), TextInput(**facts["text"])
+            model = cls(**_tuples(facts))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{folder / 'weights.json'} is missing or damaged ({error}). {remedy(folder)}") from error
+        if number > FORMAT:
+            raise WeightsError(f"{folder / 'weights.json'} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
+        return model
+
+    def write(self, folder: Path) -> None:
+        """Replace the folder's `weights.json` in one step."""
+        fresh = folder / "weights.json.new"
+        fresh.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n", encoding="utf-8")
+        fresh.replace(folder / "weights.json")
+
+    def identity(self, precision: str) -> str:
+        """Sha256 over all that decides a vector: the towers in use, the tokenizer, and how they are fed."""
+        graph = IMAGE_INT8 if precision == "int8" and self.precision != "int8" else IMAGE
+        names = (graph, graph + DATA, TEXT, TEXT + DATA, TOKENIZER)
+        parts = [self.files.get(name, "") for name in names] + [json.dumps([asdict(self.image), asdict(self.text)], sort_keys=True)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def wrong_files(self, folder: Path) -> list[str]:
+        """Names of files that are missing or whose sha256 is another; empty when all is well."""
+        return [name for name, digest in self.files.items() if not (folder / name).is_file() or digest_of(folder / name) != digest]
+
+
+def digest_of(file: Path) -> str:
+    """Sha256 of a file, read in parts."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remedy(folder: Path) -> str:
+    """What to do about a model folder that is damaged."""
+    if folder.name == "builtin":
+        return "Install Pellucid again: pip install --force-reinstall pellucid"
+    return f"Remove it and add it again: pellucid models remove {folder.name}"
+
+
+def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
