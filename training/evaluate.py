@@ -19,13 +19,15 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tokenizers import Tokenizer
 
+UNSEEN = Path(__file__).parent / "unseen_words.tsv"
+
 
 class Encoder:
     """The two graphs and the tokenizer of a folder."""
 
     def __init__(self, folder: Path) -> None:
         about = json.loads((folder / "weights.json").read_text())
-        self.side: int = about["side"]
+        self.side: int = about["image"]["side"]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.eye, self.ear = (
             onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"]) for name in ("image.onnx", "text.onnx")
@@ -77,6 +79,13 @@ def naming(like: np.ndarray, labels: np.ndarray, counts: Sequence[int] = (1, 5))
     return {f"top-{n}": percent((order[:, :n] == labels[:, None]).any(1)) for n in counts}
 
 
+def unseen(like: np.ndarray, wanted: Sequence[frozenset[str]], labels: Sequence[str]) -> dict[str, float]:
+    """How often a photo with a wanted label is among the ten likest of a word, and how often ten photos drawn blindly would have one."""
+    found = [any(labels[at] in names for at in row) for names, row in zip(wanted, np.argsort(-like, 1)[:, :10], strict=True)]
+    shares = np.array([sum(label in names for label in labels) / len(labels) for names in wanted])
+    return {"R@10": percent(np.array(found)), "chance": round(float((1 - (1 - shares) ** 10).mean()) * 100, 1)}
+
+
 def ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 0, ties sharing their mean."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -95,8 +104,12 @@ def evaluate(data: Path, folder: Path) -> dict[str, dict[str, float]]:
         out[name] = retrieval(encoder, root / name)
     rows = pq.read_table(root / "tiny-imagenet-val" / "photos.parquet").to_pylist()
     names = (root / "tiny-imagenet-val" / "labels.txt").read_text().splitlines()
-    like = encoder.see(r["image"] for r in rows) @ encoder.say([f"a photo of a {n}" for n in names]).T
+    seen = encoder.see(r["image"] for r in rows)
+    like = seen @ encoder.say([f"a photo of a {n}" for n in names]).T
     out["tiny-imagenet-val"] = naming(like, np.array([names.index(r["label"]) for r in rows]))
+    table = [line.split("\t") for line in UNSEEN.read_text().splitlines() if not line.startswith("#")]
+    said = encoder.say([f"a photo of a {word}" for word, _ in table])
+    out["unseen words"] = unseen(said @ seen.T, [frozenset(wanted.split(",")) for _, wanted in table], [r["label"] for r in rows])
     files = sorted((root / "imagenet-samples").glob("*.jp*g"))
     names = [f.stem.split("_", 1)[1].replace("_", " ") for f in files]
     out["imagenet-samples"] = naming(encoder.see(files) @ encoder.say([f"a photo of a {n}" for n in names]).T, np.arange(len(files)))
@@ -117,7 +130,10 @@ def evaluate(data: Path, folder: Path) -> dict[str, dict[str, float]]:
 
 def fill_card(card: Path, figures: dict[str, dict[str, float]]) -> None:
     """Replace the table between the card's two markers."""
-    both, single = ("retrieval-coco", "retrieval-flickr"), ("tiny-imagenet-val", "imagenet-samples", "haze-outdoor", "quality-biq2021")
+    both, single = (
+        ("retrieval-coco", "retrieval-flickr"),
+        ("tiny-imagenet-val", "imagenet-samples", "unseen words", "haze-outdoor", "quality-biq2021"),
+    )
     table = ["| | R@1 | R@5 | R@10 |", "|---|---|---|---|"]
     for name in both:
         for way in ("text to image", "image to text"):
@@ -125,7 +141,7 @@ def fill_card(card: Path, figures: dict[str, dict[str, float]]) -> None:
             table += [f"| {name}, {way} | {cells} |"]
     table += ["", "| | |", "|---|---|"]
     for name in single:
-        table.extend(f"| {name}, {what} | {value}{' %' if what.startswith('top') else ''} |" for what, value in figures[name].items())
+        table.extend(f"| {name}, {what} | {value}{'' if what in ('AUC', 'Spearman') else ' %'} |" for what, value in figures[name].items())
     head, _, rest = card.read_text(encoding="utf-8").partition("<!-- figures -->")
     tail = rest.partition("<!-- end of figures -->")[2]
     card.write_text("\n".join([f"{head}<!-- figures -->", *table, f"<!-- end of figures -->{tail}"]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Write the encoder that ships: `python export.py --work WORK --out ../search/builtin`.
+"""Write the encoder that ships: `python export.py --work WORK --run RUN --out ../search/builtin`.
 
 Takes whatever tower.pt, map.pt, student.pt and tokenizer.json there are, so it can run while training goes on. Weights are stored as int8
 with a scale a channel (Cast and Mul, which onnxruntime folds when it opens the file); everything is computed in float32.
@@ -29,6 +29,7 @@ from towers import DIM, MEAN, STD, ImageTower, SentenceTower
 from train_image import TextMap
 
 OPSET = 20
+VERSION = 2  # of the weights; the model card has a table over versions
 EXACT = ("rows", "columns")  # not weights
 SIDES = {64: 96, 80: 96, 96: 112}  # what the tower sees (a multiple of 16), and the sharper picture that it is made from
 TRAINED_ON = (
@@ -171,11 +172,11 @@ def compare(file: Path, name: str, module: nn.Module, batches: list[Tensor]) -> 
     return least
 
 
-def export(work: Path, out: Path, side: int) -> None:
+def export(work: Path, run: Path, out: Path, side: int) -> None:
     """Write image.onnx, text.onnx, tokenizer.json and weights.json."""
     tower, text_map = ImageTower(), TextMap()
-    tower.load_state_dict(torch.load(work / "tower.pt", weights_only=True))
-    text_map.load_state_dict(torch.load(work / "map.pt", weights_only=True))
+    tower.load_state_dict(torch.load(run / "tower.pt", weights_only=True))
+    text_map.load_state_dict(torch.load(run / "map.pt", weights_only=True))
     tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
     student = SentenceTower(tokenizer.get_vocab_size(), WIDTH, LAYERS, HEADS, HIDDEN, LENGTH, TEACHER)
     student.load_state_dict(torch.load(work / "student.pt", weights_only=True))
@@ -197,12 +198,16 @@ def export(work: Path, out: Path, side: int) -> None:
         normal = tower(functional.interpolate(wide[:20].float() / 255, size=(side, side), mode="bilinear", antialias=True))
         print(f"least cosine, folded to trained: {(normal * eye(photos[:20])).sum(1).min().item():.5f}")
 
-    saved = torch.load(work / "checkpoint.pt", weights_only=True)
     files = ("image.onnx", "text.onnx", "tokenizer.json")
     about = {
-        "name": "builtin", "version": 1, "dim": DIM, "side": SIDES[side], "context_length": LENGTH, "pad_id": 0, "licence": "Apache-2.0",
-        "logit_scale": round(float(saved["scale"].exp()), 3),
-        "files": {f: hashlib.sha256((out / f).read_bytes()).hexdigest() for f in files}, "trained_on": TRAINED_ON,
+        "format": 2, "name": "builtin", "dim": DIM,
+        "image": {"side": SIDES[side], "resize": "squash", "interpolation": "bicubic", "fill": 0, "mean": MEAN, "std": STD, "layout": "pixels",
+                  "tensor": "pixels", "gap": 3.0},
+        "text": {"length": LENGTH, "pad": 0, "padded": False, "clean": "none", "dtype": "int64", "tensor": "ids"},
+        "files": {f: hashlib.sha256((out / f).read_bytes()).hexdigest() for f in files},
+        "licence": "Apache-2.0", "source": "builtin", "arch": "", "precision": "fp32",
+        "logit_scale": round(float(torch.load(run / "checkpoint.pt", weights_only=True)["scale"].exp()), 3), "logit_bias": 0.0,
+        "version": VERSION, "measured": {}, "trained_on": TRAINED_ON,
     }  # fmt: skip
     (out / "weights.json").write_text(json.dumps(about, indent=2) + "\n")
     for name in files:
@@ -218,11 +223,12 @@ def main() -> None:
     """Export the built-in encoder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="the run of train_image.py whose tower.pt and map.pt to take")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--side", type=int, choices=SIDES, default=80, help="what the tower sees; 80 is what it was trained on last")
     options = parser.parse_args()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    export(options.work, options.out, options.side)
+    export(options.work, options.run, options.out, options.side)
 
 
 if __name__ == "__main__":

@@ -61,11 +61,11 @@ def main() -> None:
         onnxruntime.InferenceSession(str(graph), fold, providers=["CPUExecutionProvider"])
         first = next(node.name for node in onnx.load(plain).graph.node if node.op_type == "Conv")  # it sees the pixels, and costs little
         quantize_static(
-            plain, small, Photos(sample(options.work, facts["side"], 0)), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+            plain, small, Photos(sample(options.work, facts["image"]["side"], 0)), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv", "Add", "Relu"],
             nodes_to_exclude=[first],
         )  # fmt: skip
-        fresh = sample(options.work, facts["side"], 1)
+        fresh = sample(options.work, facts["image"]["side"], 1)
         cosines = (vectors(graph, fresh) * vectors(small, fresh)).sum(1)
         print(f"cosine of int8 with float32 on {len(fresh)} photos: mean {cosines.mean():.5f}, least {cosines.min():.5f}")
         if cosines.mean() < LEAST_COSINE:

@@ -185,7 +185,12 @@ class Run:
             at = self.step % batches * BATCH
             losses.append(self.update(order[at : at + BATCH]))
             if self.step % 100 == 0:
-                row = {"step": self.step, "photos": self.step * BATCH, "loss": round(sum(losses) / len(losses), 4), "scale": round(self.scale.exp().item(), 2)}
+                row = {
+                    "step": self.step,
+                    "photos": self.step * BATCH,
+                    "loss": round(sum(losses) / len(losses), 4),
+                    "scale": round(self.scale.exp().item(), 2),
+                }
                 self.curve.append(row)
                 print(row, f"{(time.monotonic() - begun) / (self.step - first):.2f} s a step", flush=True)
                 losses.clear()
