@@ -10,6 +10,8 @@ import numpy as np
 
 from preprocess import WeightsError
 
+from .clean import clean_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Words:
-    """A tokenizer file with the length and padding that its tower expects."""
+    """A tokenizer file with the cleaning, length and padding that its tower expects."""
 
     def __init__(self, file: Path, text: TextInput) -> None:
         from tokenizers import Tokenizer
@@ -26,14 +28,15 @@ class Words:
             self._tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:
             raise WeightsError(f"{file} does not load: {error}") from error
-        self._tokenizer.enable_truncation(text.length)
-        self._tokenizer.no_padding()
+        cut, padding = self._tokenizer.truncation or {}, self._tokenizer.padding or {}  # the file says on which side, the tower how much
+        self._tokenizer.enable_truncation(text.length, direction=cut.get("direction", "right"))
+        self._tokenizer.enable_padding(
+            direction=padding.get("direction", "right"), pad_id=text.pad, length=text.length if text.padded else None
+        )
         self._text = text
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Int64["text length"], padded to the longest; an empty text is one padding token."""
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        ids = np.full((len(rows), max(1, *map(len, rows)) if rows else 1), self._text.pad, np.int64)
-        for at, row in enumerate(rows):
-            ids[at, : len(row)] = row
-        return ids
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.integer]:
+        """Int64 or Int32["text length"], padded to the tower's length or else to the longest; an empty text is at least one padding token."""
+        cleaned = [clean_text(text, self._text.clean).encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
+        rows = [encoding.ids or [self._text.pad] for encoding in self._tokenizer.encode_batch(cleaned)]
+        return np.array(rows, self._text.dtype).reshape(len(rows), -1) if rows else np.zeros((0, 1), self._text.dtype)
