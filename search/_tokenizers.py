@@ -17,8 +17,8 @@ _MERGES = 49152 - 256 - 2  # the file holds more, which CLIP does not use
 _START, _END = "<start_of_text>", "<end_of_text>"
 
 # open_clip's pattern, which ignores case. Texts come in small letters, so that only the long s is another case of a letter in it: spelt out, because
-# the tokenizers library would also take the ligature "ﬆ" for "st".
-_PATTERN = r"<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# the tokenizers library would also take the ligature "ﬆ" for "st". U+0345 has a letter for its other case, which keeps it out of the last group.
+_PATTERN = r"<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}\x{345}]+"
 
 
 def write_clip_tokenizer(file: Path, length: int) -> TextInput:
@@ -41,7 +41,7 @@ def write_clip_tokenizer(file: Path, length: int) -> TextInput:
         vocabulary[f"{word}</w>"] = number
     words = {"type": "Split", "pattern": {"Regex": _PATTERN}, "behavior": "Removed", "invert": True}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    facts = {
+    facts: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
