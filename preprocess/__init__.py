@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .image import Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
     from .remote import fetch
-    from .resize import squash
+    from .resize import Fit, fit, squash
 
 # Name -> module, imported when first used: `pellucid --help` needs the errors and must not wait for numpy and Pillow. No such module may have
 # the name of a function in it: importing `preprocess.fetch` would put the module where people expect the function.
@@ -45,11 +45,13 @@ _LAZY = {
     "PHOTO_SUFFIXES": "formats",
     "RAW_SUFFIXES": "formats",
     "Facts": "facts",
+    "Fit": "resize",
     "Limits": "image",
     "Photo": "image",
     "RgbImage": "image",
     "decode": "image",
     "fetch": "remote",
+    "fit": "resize",
     "is_photo": "formats",
     "read_bytes": "image",
     "read_facts": "facts",
@@ -64,6 +66,7 @@ __all__ = [
     "Facts",
     "FetchError",
     "FilterError",
+    "Fit",
     "ImageCorrupt",
     "ImageError",
     "ImageTooLarge",
@@ -90,6 +93,7 @@ __all__ = [
     "choose",
     "decode",
     "fetch",
+    "fit",
     "is_photo",
     "read_bytes",
     "read_facts",
