@@ -9,6 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from .models import models_app
+
 app = typer.Typer(
     name="pellucid",
     help="Find photos through haze and words. Nothing is downloaded, and originals are never written to.",
@@ -19,11 +21,21 @@ app = typer.Typer(
 )
 evaluate_app = typer.Typer(help="Measure an encoder on a folder with known answers.", no_args_is_help=True)
 app.add_typer(evaluate_app, name="eval")
+app.add_typer(models_app, name="models")
 
 LibraryOption = Annotated[
     Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
 ]
-EncoderOption = Annotated[str | None, typer.Option("--encoder", help="What maps photos and words to vectors.", show_default="builtin")]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", help="What maps photos and words to vectors.", show_default="the library's, or builtin")
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="auto|fp32|int8", help="Of an added model; auto measures on these photos.", show_default="auto"),
+]
+RuntimeOption = Annotated[
+    str | None, typer.Option("--runtime", metavar="auto|onnx|torch", help="What runs an added model.", show_default="auto")
+]
 MegapixelsOption = Annotated[
     float | None, typer.Option("--max-megapixels", help="Refuse larger photos before decoding them.", show_default="180")
 ]
@@ -39,6 +51,8 @@ def index(
     encoder: EncoderOption = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave these files and folders out.")] = None,
     include_hidden: Annotated[bool | None, typer.Option("--include-hidden", help="Take names that start with a dot too.")] = None,
+    precision: PrecisionOption = None,
+    runtime: RuntimeOption = None,
     max_megapixels: MegapixelsOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Threads that read photos.", show_default="one a core")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -50,8 +64,9 @@ def index(
 
     with quiet_decoders(), progress_bar(not as_json) as move:
         report = run_index(
-            roots or [], dry_run=dry_run, on_progress=move, library=library, encoder=encoder, exclude=exclude or None,
-            include_hidden=include_hidden, max_megapixels=max_megapixels, jobs=jobs,
+            roots or [], dry_run=dry_run, on_progress=move, on_note=lambda line: typer.echo(line, err=True), library=library, encoder=encoder,
+            precision=precision, runtime=runtime, exclude=exclude or None, include_hidden=include_hidden, max_megapixels=max_megapixels,
+            jobs=jobs,
         )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
@@ -82,7 +97,7 @@ def search(
     """Find photos by words, by a picture, or by both."""
     from preprocess import is_photo
 
-    from .output import hits_table, print_json
+    from .output import hits_table, plain, print_json
     from .wiring import run_search
 
     if as_json and paths:
@@ -91,9 +106,12 @@ def search(
     for term in terms:
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
             typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
-    hits = run_search(
+    answer = run_search(
         terms, k=k, where=where, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
     )
+    hits = answer.hits
+    if answer.note is not None:
+        typer.echo(plain(answer.note), err=True)
     if html is not None:
         from .output import quiet_decoders
         from .sheet import Answered, contact_sheet
@@ -103,7 +121,15 @@ def search(
             page = contact_sheet(" ".join(terms), f"{len(hits)} photos", [Answered(" ".join(terms), hits, picture_of(terms))])
         write_text(html, page)
     if as_json:
-        print_json({"terms": terms, "where": where, "hits": [hit.as_dict() for hit in hits]})
+        print_json(
+            {
+                "terms": terms,
+                "where": where,
+                "encoder": answer.encoder,
+                "missing": answer.coverage.missing,
+                "hits": [hit.as_dict() for hit in hits],
+            }
+        )
     elif paths:
         sys.stdout.write("".join(f"{hit.file}\n" for hit in hits))
     elif hits:
@@ -200,15 +226,12 @@ def zeroshot(
 
 
 def _figures(function: Any, folder: Path, encoder: str | None, as_json: bool) -> None:
-    from search import load_encoder
-
     from .health import print_facts
     from .output import print_json, quiet_decoders
-    from .settings import load_settings
+    from .wiring import lone_encoder
 
-    settings = load_settings(encoder=encoder)
     with quiet_decoders():
-        figures = function(folder, load_encoder(settings.encoder))
+        figures = function(folder, lone_encoder(encoder))
     print_json(figures) if as_json else print_facts(figures)
 
 

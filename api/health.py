@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -9,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import PellucidError
+from preprocess import PellucidError, UnknownName
 
 from .output import SHOWN_FAILURES, console, plain
 from .wiring import folder_bytes
 
 if TYPE_CHECKING:
-    from search import Library
+    from search import Library, Store
 
 PACKAGES = ("pellucid", "numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "tokenizers", "lancedb", "pyarrow", "faiss-cpu",
             "rawpy", "torch", "open_clip_torch")  # fmt: skip
@@ -41,8 +42,24 @@ def library_stats(library: Library) -> dict[str, Any]:
         "taken": [taken[0], taken[-1]] if taken else None,
         "failures": len(store.failures()),
         "recipe": library.file.recipes.get(current) if current else None,
+        "recipes": recipe_facts(library, store),
         "library_bytes": folder_bytes(library.folder),
     }
+
+
+def recipe_facts(library: Library, store: Store) -> list[dict[str, Any]]:
+    """What each recipe is, how many photos have a vector of it, and the bytes of its vectors and its cache."""
+    from search import coverages
+
+    covered = coverages(store, library.file.recipes)
+    return [
+        {"id": recipe_id, **{name: recipe.get(name) for name in ("encoder", "precision", "dim")},
+         "current": recipe_id == library.file.current, "photos": covered[recipe_id].photos, "with_vector": covered[recipe_id].found,
+         "missing": covered[recipe_id].missing, "unreadable": covered[recipe_id].unreadable,
+         "bytes": folder_bytes(library.store / f"{store.vector_table(recipe_id)}.lance")
+                  + sum(folder_bytes(folder) for folder in library.cache.glob(f"{recipe_id}-*"))}
+        for recipe_id, recipe in library.file.recipes.items()
+    ]  # fmt: skip
 
 
 def _most(values: list[Any], k: int = 20) -> dict[str, int]:
@@ -56,7 +73,7 @@ def examine(library: Library) -> dict[str, Any]:
     problems: list[str] = []
     facts: dict[str, Any] = {"library": str(library.folder), "schema": library.file.schema, "problems": problems}
     facts["build_running"] = library.busy()
-    facts["cache"] = "fresh" if (library.cache / library.stamp() / "spread.npz").is_file() else "stale; the next search makes it anew"
+    facts["cache"] = "fresh" if (library.cache_of() / "spread.npz").is_file() else "stale; the next search makes it anew"
     try:
         store = Store(library)
         images = store.images(["root", "path", "digest"])
@@ -69,15 +86,14 @@ def examine(library: Library) -> dict[str, Any]:
         if current is not None:
             embedded = store.digests(current)
             facts["without_vector"], facts["unused_vectors"] = len(digests - embedded), len(embedded - digests)
-            if digests - embedded:
-                problems.append(f"{len(digests - embedded)} photos have no vector. Remedy: pellucid index --library {library.folder}")
+        facts["recipes"] = recipe_facts(library, store)
         failures = store.failures()
         facts["failures"] = [{"file": f"{f.root}/{f.path}", "error": f.error, "message": f.message} for f in failures]
     except PellucidError as error:
         problems.append(str(error))
         facts["failures"] = []
     facts["roots"] = {root: "there" if Path(root).is_dir() else "not there; nothing of it is forgotten" for root in library.file.roots}
-    facts["encoder"] = _encoder_state(library, problems)
+    _examine_encoders(library, facts, problems)
     free = shutil.disk_usage(library.folder).free
     facts["free_bytes"] = free
     if free < 200_000_000:
@@ -86,21 +102,52 @@ def examine(library: Library) -> dict[str, Any]:
     return facts
 
 
-def _encoder_state(library: Library, problems: list[str]) -> str:
-    from search import check_recipe, load_encoder
+def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[str]) -> None:
+    """Whether the encoder of each recipe is here and whole, and what is left to do for its vectors.
+
+    Whatever hinders searches by the current recipe, and damaged files, need care; the rest is for information, in `state`.
+    """
+    from search import index_command, made_by
 
     from .settings import load_settings
+    from .wiring import encoder_name, encoder_options
 
-    try:
-        encoder = load_encoder(load_settings().encoder)
-        wrong = encoder.verify() if hasattr(encoder, "verify") else []
-        if wrong:
-            problems.append(f"Files of the encoder are damaged: {', '.join(wrong)}. Remedy: pip install --force-reinstall pellucid")
-        check_recipe(library, encoder)
-    except PellucidError as error:
-        problems.append(str(error))
-        return "needs care"
-    return f"{encoder.recipe.encoder}, {encoder.recipe.dim} numbers a vector, recipe {encoder.recipe.id}"
+    settings = load_settings()
+    recipes: list[dict[str, Any]] = facts.setdefault("recipes", [])
+    facts["encoder"] = None
+    for recipe in recipes:
+        name, damaged = str(recipe["encoder"]), False
+        try:
+            encoder = made_by(library, recipe["id"], encoder_options(settings))
+            wrong = encoder.verify() if encoder is not None and hasattr(encoder, "verify") else []
+            if wrong:
+                damaged, state = True, f"Files of the encoder {name!r} are damaged: {', '.join(wrong)}. Remedy: {_mend(name)}"
+            elif encoder is None:
+                state = f"{name!r} has other weights now than when it made these vectors. Remedy: {index_command(library, recipe['id'])}"
+            elif recipe["missing"]:
+                state = f"{recipe['missing']} photos have no vector by {name!r}. Remedy: {index_command(library, recipe['id'])}"
+            else:
+                state = "complete"
+        except PellucidError as error:
+            damaged, state = not isinstance(error, UnknownName), str(error)
+        recipe["state"] = state
+        if damaged or (recipe["current"] and state != "complete"):
+            problems.append(state)
+        if recipe["current"]:
+            facts["encoder"] = f"{name}, {recipe['dim']} numbers a vector, recipe {recipe['id']}" if state == "complete" else "needs care"
+    wanted = encoder_name(settings, library)
+    if recipes and wanted not in {recipe["encoder"] for recipe in recipes}:
+        problems.append(
+            f"The settings ask for the encoder {wanted!r}, by which the library has no vectors. Remedy: pellucid index --library "
+            f"{shlex.quote(str(library.folder))} --encoder {shlex.quote(wanted)}, or leave the setting out."
+        )
+
+
+def _mend(name: str) -> str:
+    """What to do about damaged files of an encoder."""
+    from search import ENCODERS
+
+    return "pip install --force-reinstall pellucid" if name in ENCODERS else f"pellucid models remove {shlex.quote(name)} and add it again"
 
 
 def _version(name: str) -> str:
@@ -119,10 +166,22 @@ def print_facts(facts: dict[str, Any]) -> None:
             out.print(f"{label}:" + ("" if value else " none"))
             for key, inner in value.items():
                 out.print(f"  {plain(str(key))}: {plain(_shown(inner))}")
+        elif name == "recipes":
+            out.print(f"{label}:" + ("" if value else " none"))
+            for recipe in value:
+                out.print(f"  {plain(_recipe_line(recipe))}")
         elif name.endswith("_bytes"):
             out.print(f"{label.removesuffix(' bytes')} size: {value / 1e6:,.1f} MB")
         else:
             out.print(f"{label}: {plain(_shown(value))}")
+
+
+def _recipe_line(recipe: dict[str, Any]) -> str:
+    """One recipe in a line: `finer: fp32, 49 numbers a vector, 9 of 10 photos, 0.1 MB; searches use it`."""
+    line = (f"{recipe['encoder']}: {recipe['precision']}, {recipe['dim']} numbers a vector, {recipe['with_vector']:,} of {recipe['photos']:,} photos, "
+            f"{recipe['bytes'] / 1e6:,.1f} MB")  # fmt: skip
+    line += "; searches use it" if recipe["current"] else ""
+    return line + (f"; {recipe['state']}" if recipe.get("state") else "")
 
 
 def _shown(value: Any) -> str:

@@ -71,10 +71,7 @@ def report_summary(report: Report) -> None:
         )
     if report.kept:
         out.print(f"Kept: {report.kept:,} photos that are still on disk but are excluded or could not be looked at.")
-    if report.without_vector:
-        out.print(
-            f"{report.without_vector:,} photos have no vector of this encoder yet. Make them reachable and run the same command again."
-        )
+    _recipe_lines(report, out)
     for root, reason in report.missing_roots.items():
         out.print(f"{plain(root)} {reason}; nothing of it was forgotten. To forget it: pellucid forget {plain(root)}")
     for folder, reason in report.passed.unlisted.items():
@@ -88,6 +85,24 @@ def report_summary(report: Report) -> None:
             out.print(f"  ... and {len(failed) - SHOWN_FAILURES:,} more: pellucid doctor --failures")
     if report.interrupted:
         out.print("Interrupted. What was done is kept; run the same command to go on.")
+
+
+def _recipe_lines(report: Report, out: Console) -> None:
+    """How complete the vectors of this encoder are, and which encoder searches use."""
+    if report.dry_run or not report.recipe:
+        return
+    name = plain(str(report.recipe["encoder"]))
+    if report.without_vector:
+        out.print(
+            f"{report.without_vector:,} of {report.photos:,} photos have no vector by the encoder {name!r} yet. Make them reachable and run "
+            f"the same command again."
+        )
+    elif report.switch is not None and not report.interrupted:
+        out.print(f"The vectors by {name!r} are complete; switch with: {plain(report.switch)}")
+    if report.switch is not None:
+        out.print(f"Searches use the encoder {plain(str(report.searches_use))!r} until then.")
+    if report.replaced:
+        out.print(f"They replace those of {'an earlier version' if len(report.replaced) == 1 else 'earlier versions'} of it.")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError
@@ -34,7 +34,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", env_ignore_empty=True)
 
     library: Path = Field(default_factory=default_library, description="the library's folder")
-    encoder: str = Field("builtin", description="what maps photos and words to vectors")
+    encoder: str | None = Field(
+        None, description="what maps photos and words to vectors; unset: the encoder that the library uses, `builtin` in a new one"
+    )
+    precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="of an added model: `fp32`, `int8`, or `auto`, which measures on your own photos whether `int8` is as good"
+    )
+    runtime: Literal["auto", "onnx", "torch"] = Field("auto", description="what runs an added model: `onnx`, `torch`, or `auto`")
     models: Path = Field(default_factory=default_models, description="the folder of models that were added")
     exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
     include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import InputError, LibraryDamaged, Limits, is_photo
-from search import Hit, Library, Query, Term, load_encoder
-from search import search as find
+from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder, recipes_of
 
 from .settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from indexer import Report
-    from search import Store
+    from indexer import BuildOptions, Report
+    from search import Encoder, Store
 
     Key = tuple[str, str]
 
@@ -30,8 +29,39 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(max_pixels=int(settings.max_megapixels * 1_000_000))
 
 
-def run_index(roots: Sequence[Path], *, dry_run: bool, on_progress: Callable[[Report], None], **given: Any) -> Report:
-    """Build with the settings."""
+def encoder_options(settings: Settings, precision: str | None = None) -> EncoderOptions:
+    """How encoders are loaded, with the settings."""
+    return EncoderOptions(models=settings.models.expanduser(), precision=precision, runtime=settings.runtime)
+
+
+def encoder_name(settings: Settings, library: Library | None) -> str:
+    """The encoder that is asked for; where none is, the one whose vectors the library's searches use, and the one that ships in a new library."""
+    if settings.encoder is not None or library is None or library.file.current not in library.file.recipes:
+        return settings.encoder or "builtin"
+    return str(library.file.recipes[library.file.current]["encoder"])
+
+
+def encoder_for(library: Library, settings: Settings, name: str | None = None) -> Encoder:
+    """An encoder, ready for the library's vectors by it."""
+    return encoder_of(library, name or encoder_name(settings, library), encoder_options(settings))
+
+
+def lone_encoder(name: str | None) -> Encoder:
+    """An encoder for work without a library; `auto` precision is then what the model's own file is."""
+    settings = load_settings(encoder=name)
+    precision = None if settings.precision == "auto" or (settings.encoder or "builtin") in ENCODERS else settings.precision
+    return load_encoder(settings.encoder or "builtin", encoder_options(settings, precision))
+
+
+def run_index(
+    roots: Sequence[Path],
+    *,
+    dry_run: bool,
+    on_progress: Callable[[Report], None],
+    on_note: Callable[[str], None] = lambda _line: None,
+    **given: Any,
+) -> Report:
+    """Build with the settings; `on_note` gets one line where the precision was measured."""
     from indexer import BuildOptions, WalkOptions, build
 
     settings = load_settings(**given)
@@ -46,18 +76,42 @@ def run_index(roots: Sequence[Path], *, dry_run: bool, on_progress: Callable[[Re
         import tempfile
 
         with tempfile.TemporaryDirectory() as nowhere:
-            return build(Library(Path(nowhere) / "library", create=True), roots, load_encoder(settings.encoder), options, on_progress)
+            library = Library(Path(nowhere) / "library", create=True)
+            return build(library, roots, encoder_for(library, settings), options, on_progress)
     if not roots and not (folder / "library.json").is_file():
         raise InputError("Give a folder to index: pellucid index FOLDER")
-    return build(Library(folder, create=True), roots, load_encoder(settings.encoder), options, on_progress)
+    library = Library(folder, create=True)
+    encoder, note = _with_precision(library, settings, roots, options)
+    if note is not None:
+        on_note(note)
+    report = build(library, roots, encoder, options, on_progress)
+    report.precision_note = note
+    return report
 
 
-def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> list[Hit]:
+def _with_precision(library: Library, settings: Settings, roots: Sequence[Path], options: BuildOptions) -> tuple[Encoder, str | None]:
+    """The encoder at the precision that the settings ask for, and what was measured to choose it.
+
+    The built-in encoder has one precision. `auto` is that of the library's vectors by this encoder, so that they are never mixed; where there
+    are none yet, it is measured on the first photos of the roots.
+    """
+    name = encoder_name(settings, library)
+    if name in ENCODERS:
+        return load_encoder(name, encoder_options(settings)), None
+    if settings.precision != "auto":
+        return load_encoder(name, encoder_options(settings, settings.precision)), None
+    encoder = encoder_of(library, name, encoder_options(settings))
+    if options.dry_run or encoder.recipe.id in recipes_of(library.file, name):
+        return encoder, None
+    return encoder, None
+
+
+def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> Answer:
     """Hits with the settings."""
     query = Query(tuple(Term.parse(term) for term in terms), k, where)
     settings = load_settings(**given)
     library = Library(settings.library.expanduser())
-    return find(library, query, load_encoder(settings.encoder), limits=limits_of(settings), allow_private=settings.allow_private_urls)
+    return answer(library, query, encoder_for(library, settings), limits=limits_of(settings), allow_private=settings.allow_private_urls)
 
 
 def picture_of(terms: Sequence[str]) -> Path | None:
@@ -127,8 +181,8 @@ def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: 
     images = store.images(["root", "path", "digest"])
     left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
     left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
-    if library.file.current is not None:
-        derived = open_derived(library)
+    for recipe in library.file.recipes:
+        derived = open_derived(library, recipe)
         try:
             rows = set(derived.database.execute("SELECT root, path FROM images"))
             vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
@@ -157,8 +211,8 @@ def run_compact(folder: Path | None) -> tuple[int, int]:
         store.sweep()
         store.compact(timedelta(0))
         shutil.rmtree(library.cache, ignore_errors=True)
-        if library.file.current is not None:
-            make_derived(store)
+        for recipe in library.file.recipes:
+            make_derived(store, recipe)
         return before, folder_bytes(library.folder)
 
 
@@ -173,4 +227,7 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-__all__ = ["folder_bytes", "limits_of", "open_library", "picture_of", "run_compact", "run_forget", "run_index", "run_search", "write_text"]
+__all__ = [
+    "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
+    "run_forget", "run_index", "run_search", "write_text",
+]  # fmt: skip

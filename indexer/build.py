@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, Limits, PellucidError
+from preprocess import Limits, PellucidError
 from search import Failure, Library, Store, make_derived
 
 from .plan import Known, Plan, plan
 from .report import Report
-from .stages import Embedded, Loader, embed, read
-from .walk import Found, Passed, WalkOptions, is_text, walk
+from .roots import chosen_roots
+from .stages import Embedded, Loaded, Loader, embed, read
+from .switch import describe, settle
+from .walk import Found, Passed, WalkOptions, walk
 
 if TYPE_CHECKING:
     from search import Encoder, Key
@@ -73,13 +75,14 @@ class _Build:
             self.known: dict[Key, Known] = {key: Known(*row) for key, row in zip(keys, rows, strict=True)}
             self.row_of_digest = {known.digest: at for at, known in enumerate(self.known.values())}
             self.failures: dict[Key, Failure] = {(f.root, f.path): f for f in self.store.failures()}
+            self.row_of_key: dict[Key, int] = {}
             self.embedded = self.store.digests(self.recipe.id)
 
     def run(self, roots: Sequence[Path]) -> Report:
         with self.report.timed("walk"):
-            chosen = self._roots(roots)
+            chosen = chosen_roots(self.library, roots)
             if self.library.file.current not in (None, self.recipe.id):
-                chosen += [root for root in self.library.file.roots if root not in chosen]  # another encoder needs every photo again
+                chosen += [root for root in self.library.file.roots if root not in chosen]  # another recipe needs every photo again
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
         if self.options.dry_run:
@@ -89,6 +92,10 @@ class _Build:
         self.store.register(self.recipe)
         if self.library.file.current is None:
             self.store.use(self.recipe)
+        describe(self.store, self.recipe, self.report)
+        if todo.reembed:
+            again = {file.key for file in todo.reembed}
+            self.row_of_key = {key: at for at, key in enumerate(self.known) if key in again}
         fresh: dict[Key, str] = {}
         try:
             self._fill(todo, fresh)
@@ -98,30 +105,6 @@ class _Build:
         with self.report.timed("write"):
             self._finish(todo, fresh)
         return self.report
-
-    def _roots(self, roots: Sequence[Path]) -> list[str]:
-        """The roots to visit, absolute; a folder inside a known root stands for that root, and roots inside a folder come along."""
-        known = list(self.library.file.roots)
-        chosen: dict[str, None] = {}
-        for root in roots:
-            place = root.expanduser()
-            if not place.exists() and not {str(place.absolute()), str(place.resolve())} & set(known):
-                raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
-            place = place.resolve()
-            if not is_text(str(place)):
-                raise InputError(f"The name of {root} is not UTF-8. Rename the folder, then index it.")
-            if place.is_file():
-                raise InputError(f"{root} is a file; give the folder that it is in: {place.parent}")
-            inside = [k for k in known if place != Path(k) and place.is_relative_to(k)]
-            chosen.update(dict.fromkeys(inside[:1] or [place.as_posix()]))
-            chosen.update(dict.fromkeys(k for k in known if Path(k).is_relative_to(place)))
-        if not roots:
-            chosen = dict.fromkeys(known)
-        if not chosen:
-            raise InputError("Give a folder to index: pellucid index FOLDER")
-        if self.library.folder.resolve().as_posix() in chosen:
-            raise InputError(f"{self.library.folder} is the library itself; index the folder of your photos.")
-        return list(chosen)
 
     def _plan(self, roots: Sequence[str]) -> Plan:
         report, passed = self.report, self.report.passed
@@ -196,7 +179,7 @@ class _Build:
                 import numpy as np
 
                 self.store.add_vectors(self.recipe, digests, np.concatenate([batch.vectors for batch in batches]))
-            self.store.put_images([item.row for item in for_rows], known=self.known)
+            self.store.put_images([item.row for item in for_rows if not self._stands(item)], known=self.known)
             keys = [item.found.key for item in for_rows]
             self.store.clear_failures(key for key in keys if key in self.failures)
             errors = self.report.take_errors()
@@ -204,6 +187,11 @@ class _Build:
                 [Failure(*item.key, item.byte_size, item.modified_ns, type(error).__name__, str(error)) for item, error in errors]
             )
             fresh.update((item.found.key, item.digest) for item in for_rows)
+
+    def _stands(self, item: Loaded) -> bool:
+        """Whether this very row is in the store: it is not written again, so that the caches of other recipes stay fresh."""
+        at = self.row_of_key.get(item.found.key)
+        return at is not None and bool(self.images.slice(at, 1).to_pylist()[0] == item.row)
 
     def _finish(self, todo: Plan, fresh: dict[Key, str]) -> None:
         """Forget what is gone, count what happened, tidy, and write the cache."""
@@ -231,28 +219,12 @@ class _Build:
         report.gone = len(todo.gone) - report.moved
         self.store.drop_images(todo.gone)
         self.store.clear_failures(self.stale)
-        self._switch()
+        settle(self.store, self.recipe, report)
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:
             self.store.compact()
-        make_derived(self.store)
-
-    def _switch(self) -> None:
-        """Let searches use this recipe, once every photo that can be read has a vector of it; at once where the older one's encoder is a past version of it."""
-        old = self.library.file.current
-        lacking = set(self.store.images(["digest"])["digest"].to_pylist()) - self.embedded
-        if lacking:
-            failed = {(failure.root, failure.path) for failure in self.store.failures()}
-            rows = self.store.images(["root", "path", "digest"]).to_pylist()
-            lacking &= {row["digest"] for row in rows if (row["root"], row["path"]) not in failed}
-        self.report.without_vector = len(lacking)
-        if old in (None, self.recipe.id):
-            return
-        past = self.library.file.recipes.get(str(old), {}).get("encoder") == self.recipe.encoder
-        if past or not lacking:
-            self.store.use(self.recipe)
-        if past and not lacking:
-            self.store.drop_recipe(str(old))
+        for recipe_id in dict.fromkeys((self.recipe.id, self.library.file.current)):
+            make_derived(self.store, recipe_id)
 
 
 def _still_there(key: Key, passed: Passed) -> bool:

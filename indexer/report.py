@@ -15,7 +15,11 @@ from .walk import Found, Passed
 
 @dataclass(slots=True)
 class Report:
-    """Counts, failures by full name, and seconds by stage. `total` is how many files the build had to read."""
+    """Counts, failures by full name, and seconds by stage. `total` is how many files the build had to read.
+
+    Of the `photos` in the library, `without_vector` lack one of this `recipe`, which the command `finish` makes. `searches_use` is the encoder
+    that searches use; where it is another, the command `switch` changes that. `replaced` are past versions that this recipe took over from.
+    """
 
     total: int = 0
     done: int = 0
@@ -29,7 +33,14 @@ class Report:
     gone: int = 0
     kept: int = 0
     reembedded: int = 0
+    photos: int = 0
     without_vector: int = 0
+    recipe: dict[str, Any] = field(default_factory=dict)
+    searches_use: str | None = None
+    finish: str = ""
+    switch: str | None = None
+    replaced: list[str] = field(default_factory=list)
+    precision_note: str | None = None
     failed: dict[str, str] = field(default_factory=dict)
     failed_before: dict[str, str] = field(default_factory=dict)
     missing_roots: dict[str, str] = field(default_factory=dict)
@@ -61,7 +72,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "without_vector")
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "photos", "without_vector",
+                 "recipe", "searches_use", "finish", "switch", "replaced", "precision_note")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "failed": self.failed,
             "failed_before": self.failed_before,

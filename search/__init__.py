@@ -6,19 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .add import Consent, Runtime, add_model
+    from .catalogue import CATALOGUE, Recommended, catalogue_markdown
     from .derived import Derived, Spread, make_derived, open_derived
     from .encode import ENCODERS, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
     from .evaluate import evaluate_retrieval, evaluate_zeroshot
     from .filter import matching_vectors
-    from .hits import Hit, check_recipe, search
+    from .hits import Answer, Hit, answer, check_recipe, search
     from .library import Library, LibraryFile, storage_errors
     from .model import ImageInput, Model, TextInput
     from .nearest import INDEXES, NearestIndex
     from .query import Query, Term, combine
+    from .recipes import Coverage, coverage, coverages, encoder_of, index_command, made_by, recipes_of, use_command
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
+    from .sources import Source, Terms, parse_source
     from .store import Failure, Key, Store, image_row
+    from .verify import Fault, find_faults
 
 _HOMES = {
+    "add": ("Consent", "Runtime", "add_model"),
+    "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
     "derived": ("Derived", "Spread", "make_derived", "open_derived"),
     "encode": ("ENCODERS", "Encoder", "EncoderOptions", "Prepared", "Recipe", "Vectors", "load_encoder", "model_folders", "normalize"),
     "evaluate": ("evaluate_retrieval", "evaluate_zeroshot"),
@@ -27,17 +34,23 @@ _HOMES = {
     "model": ("ImageInput", "Model", "TextInput"),
     "nearest": ("INDEXES", "NearestIndex"),
     "query": ("Query", "Term", "combine"),
+    "recipes": ("Coverage", "coverage", "coverages", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
     "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
-    "hits": ("Hit", "check_recipe", "search"),
+    "hits": ("Answer", "Hit", "answer", "check_recipe", "search"),
+    "sources": ("Source", "Terms", "parse_source"),
     "store": ("Failure", "Key", "Store", "image_row"),
+    "verify": ("Fault", "find_faults"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Column", "Derived", "Encoder", "EncoderOptions", "Failure", "Hit", "ImageInput",
-    "Key", "Library", "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Spread", "Store", "Term", "TextInput", "Vectors", "check_recipe", "combine",
-    "evaluate_retrieval", "evaluate_zeroshot", "image_row", "load_encoder", "make_derived", "matching_vectors", "model_folders", "normalize", "open_derived",
-    "search", "storage_errors",
+    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Answer", "Column", "Consent", "Coverage",
+    "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library", "LibraryFile", "Model",
+    "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Spread", "Store", "Term", "Terms", "TextInput",
+    "Vectors", "add_model", "answer", "catalogue_markdown", "check_recipe", "combine", "coverage", "coverages", "encoder_of",
+    "evaluate_retrieval", "evaluate_zeroshot", "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived",
+    "matching_vectors", "model_folders", "normalize", "open_derived", "parse_source", "recipes_of", "search", "storage_errors",
+    "use_command",
 ]  # fmt: skip
 
 

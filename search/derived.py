@@ -1,7 +1,7 @@
 """The derived cache: the nearest index, the rows that are printed and filtered, and the spread of the vectors.
 
-It lies in `cache/<stamp>/`, where the stamp names the store's state and recipe, so a stale one is simply not found. It is made from the
-store in one rename and never needed for correctness. A search that finds it opens neither LanceDB nor any photo.
+It lies in `cache/<recipe>-<stamp>/`, where the stamp names the store's state, so a stale one is simply not found, and recipes lie side by
+side. It is made from the store in one rename and never needed for correctness. A search that finds it opens neither LanceDB nor any photo.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from preprocess import LibraryDamaged, LibraryNotFound, StorageFull
 
 from .library import Library, storage_errors
 from .nearest import INDEXES, NearestIndex
+from .recipes import Coverage, coverage
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Spread:
 
 
 class Derived:
-    """An open cache. `database` has the table `images`, whose column `vector` is the row number in `nearest`."""
+    """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,7 +77,8 @@ class Derived:
                 raise ValueError("its rows and its index do not fit")
             with np.load(folder / "spread.npz") as spread:
                 self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
-        except (sqlite3.Error, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                self.coverage = Coverage(*(int(number) for number in spread["coverage"]))
+        except (sqlite3.Error, OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             raise LibraryDamaged(f"The cache {folder} does not open ({error}). Rebuild it: pellucid compact") from error
 
     def close(self) -> None:
@@ -86,24 +88,24 @@ class Derived:
             self.place.cleanup()
 
 
-def open_derived(library: Library) -> Derived:
-    """The cache of the store's present state; made first where it is missing, and made anew where it is damaged.
+def open_derived(library: Library, recipe_id: str | None = None) -> Derived:
+    """The cache of a recipe in the store's present state; made first where it is missing, and made anew where it is damaged.
 
     Raises:
         LibraryNotFound: the library has no vectors yet.
     """
     for _ in range(2):
-        folder = library.cache / library.stamp()
+        folder = library.cache_of(recipe_id)
         if not (folder / "spread.npz").is_file():
             try:
-                folder = make_derived(_store(library))
+                folder = make_derived(_store(library), recipe_id)
             except (StorageFull, LibraryDamaged):
                 break
         try:
             return Derived(folder)
         except LibraryDamaged:
             shutil.rmtree(folder, ignore_errors=True)  # unless another process has just replaced it by a newer one
-    return _aside(_store(library))
+    return _aside(_store(library), recipe_id)
 
 
 def _store(library: Library) -> Store:
@@ -112,30 +114,29 @@ def _store(library: Library) -> Store:
     return Store(library)
 
 
-def _aside(store: Store) -> Derived:
+def _aside(store: Store, recipe_id: str | None) -> Derived:
     """A cache in a temporary folder, for a library that cannot be written."""
     place = tempfile.TemporaryDirectory(prefix="pellucid-", ignore_cleanup_errors=True)
-    derived = Derived(make_derived(store, Path(place.name)))
+    derived = Derived(make_derived(store, recipe_id, Path(place.name)))
     derived.place = place
     return derived
 
 
-def make_derived(store: Store, cache: Path | None = None) -> Path:
-    """Write the cache of the store's present state and remove older ones; gives its folder.
+def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None = None) -> Path:
+    """Write the cache of a recipe, the current one where none is given, and remove stale ones of all; gives its folder.
 
     Raises:
         StorageFull, LibraryDamaged: it cannot be written.
     """
     library = store.library
     cache = cache or library.cache
-    recipe = library.file.current
+    recipe = recipe_id or library.file.current
     if recipe is None:
         raise LibraryNotFound(f"{library.folder} has no photos yet. Index a folder first: pellucid index FOLDER")
-    stamp = library.stamp()
-    final = cache / stamp
+    final = cache / library.cache_of(recipe).name
     if (final / "spread.npz").is_file():
         return final
-    fresh = cache / f"{stamp}.{os.getpid()}.{threading.get_ident()}.new"
+    fresh = cache / f"{final.name}.{os.getpid()}.{threading.get_ident()}.new"
     with storage_errors(library.folder):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -150,7 +151,8 @@ def make_derived(store: Store, cache: Path | None = None) -> Path:
             INDEXES["flat"]().write(vectors, fresh / "nearest.faiss")
             _write_rows(store, digests, fresh / "rows.sqlite")
             spread = Spread.of(vectors)
-            np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance)
+            np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
+                     coverage=astuple(coverage(store, recipe)))  # fmt: skip
             for file in fresh.iterdir():
                 with file.open("rb+") as written:
                     os.fsync(written.fileno())
@@ -165,8 +167,9 @@ def make_derived(store: Store, cache: Path | None = None) -> Path:
             raise LibraryDamaged(f"The cache in {cache} cannot be written: {error}.") from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+    fresh_ones = {final.name} | {library.cache_of(other).name for other in library.file.recipes}
     for other in cache.iterdir():
-        if other.name != stamp and not _young(other):
+        if other.name not in fresh_ones and not _young(other):
             shutil.rmtree(other, ignore_errors=True)
     return final
 

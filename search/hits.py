@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from preprocess import QueryError, RecipeMismatch
 from .derived import Derived, open_derived
 from .filter import matching_vectors
 from .query import TYPICAL_DEVIATION, Query, Term, combine, encode_terms
+from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .encode import Encoder, Vectors
     from .library import Library
+    from .recipes import Coverage
 
 _COLUMNS = ", ".join(f'"{column.name}"' for column in IMAGE_COLUMNS)
 
@@ -45,25 +46,56 @@ class Hit:
                 "digest": self.digest} | facts  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hits, and how much of the library they were looked for in. `note` says what could not be found and what to do; none where all could."""
+
+    hits: list[Hit]
+    encoder: str
+    coverage: Coverage
+    note: str | None = None
+
+
 def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> list[Hit]:
-    """At most `query.k` hits, by falling similarity, equal ones by path.
+    """At most `query.k` hits, by falling similarity, equal ones by path; `answer` also says how complete the library's vectors are.
 
     Raises:
-        RecipeMismatch: the library's vectors were made by another encoder.
+        RecipeMismatch: the library has no vectors by this encoder.
+        QueryError, FilterError: the query is wrong.
+        ImageError, FetchError: a picture term cannot be read.
+    """
+    return answer(library, query, encoder, limits=limits, allow_private=allow_private).hits
+
+
+def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> Answer:
+    """The hits among the vectors that the library has by this encoder, whether or not it is the one that searches use by default.
+
+    Raises:
+        RecipeMismatch: the library has no vectors by this encoder.
         QueryError, FilterError: the query is wrong.
         ImageError, FetchError: a picture term cannot be read.
     """
     check_recipe(library, encoder)
     pictures = {at: read_term(term, limits, allow_private, encoder.side) for at, term in enumerate(query.terms) if term.kind != "text"}
-    derived = open_derived(library)
+    derived = open_derived(library, encoder.recipe.id if library.file.recipes else None)
     try:
+        coverage = derived.coverage
+        if coverage.photos and not derived.spread.count:
+            raise _mismatch(library, encoder, coverage.photos)
         among = matching_vectors(derived.database, query.where) if query.where is not None else None
         rows = encode_terms(query.terms, pictures, encoder)
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
-        return nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text")
+        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text")
     finally:
         derived.close()
+    note = None
+    if not coverage.complete:
+        note = (
+            f"{coverage.missing:,} of {coverage.photos:,} photos have no vector by the encoder {encoder.recipe.encoder!r} yet, so they "
+            f"cannot be found. To finish: {index_command(library, encoder.recipe.id)}"
+        )
+    return Answer(hits, encoder.recipe.encoder, coverage, note)
 
 
 def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text") -> list[Hit]:
@@ -94,15 +126,27 @@ def check_recipe(library: Library, encoder: Encoder) -> None:
     """Refuse to compare vectors of different makers.
 
     Raises:
-        RecipeMismatch: the message holds the command that rebuilds.
+        RecipeMismatch: the library has no vectors by this encoder; the message holds the command that makes them.
     """
-    current = library.file.current
-    if current is not None and current != encoder.recipe.id:
-        made = library.file.recipes.get(current, {})
-        raise RecipeMismatch(
-            f"{library.folder} was made by encoder {made.get('encoder', '?')!r} ({current}); this is {encoder.recipe.encoder!r} "
-            f"({encoder.recipe.id}). Make its vectors anew: pellucid index --library {shlex.quote(str(library.folder))} --encoder {encoder.recipe.encoder}"
-        )
+    if library.file.recipes and encoder.recipe.id not in library.file.recipes:
+        library.refresh()  # a build may have begun to make them since
+        if encoder.recipe.id not in library.file.recipes:
+            raise _mismatch(library, encoder)
+
+
+def _mismatch(library: Library, encoder: Encoder, photos: int | None = None) -> RecipeMismatch:
+    """What lacks, why, and the command. The count of photos is read from the store: this is no warm path."""
+    if photos is None:
+        from .store import Store
+
+        photos = len(set(Store(library).images(["digest"])["digest"].to_pylist()))
+    name = encoder.recipe.encoder
+    past = [recipe_id for recipe_id in recipes_of(library.file, name) if recipe_id != encoder.recipe.id]
+    why = f" Those by {name!r} ({', '.join(past)}) were made with other weights or in another precision." if past else ""
+    return RecipeMismatch(
+        f"{library.folder} has no vectors by the encoder {name!r} ({encoder.recipe.id}): all {photos:,} photos lack one.{why} "
+        f"Make them: {index_command(library, encoder)}"
+    )
 
 
 def read_term(term: Term, limits: Limits | None, allow_private: bool, side: int) -> RgbImage:

@@ -76,16 +76,28 @@ class Library:
             fresh.replace(self.folder / "library.json")
         self.file = file
 
-    def stamp(self) -> str:
-        """Names the store's present state without opening it: the newest version of each table, and the recipe."""
+    def stamp(self, recipe_id: str | None = None) -> str:
+        """Names the present state of what a search by this recipe needs, without opening it; by the current recipe where none is given.
+
+        It changes with every write to the images, the failures, and this recipe's vectors, but not with those to another recipe's.
+        """
         import hashlib
 
-        parts = [str(self._read().current)]
-        for versions in sorted(self.store.glob("*.lance/_versions")):
-            names = sorted(entry.name for entry in versions.iterdir() if entry.suffix == ".manifest")
+        parts = []
+        for table in ("failures", "images", f"vectors-{recipe_id or self.file.current}"):
+            versions = self.store / f"{table}.lance" / "_versions"
+            names = sorted(entry.name for entry in versions.iterdir() if entry.suffix == ".manifest") if versions.is_dir() else []
             # Both naming schemes of the backend: ascending numbers, and numbers counted down from 2^64.
-            parts.append(f"{versions.parent.name}:{names[0]}:{names[-1]}:{len(names)}" if names else versions.parent.name)
+            parts.append(f"{table}:{names[0]}:{names[-1]}:{len(names)}" if names else table)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def cache_of(self, recipe_id: str | None = None) -> Path:
+        """The folder of the derived cache of a recipe in the store's present state; it may not be there."""
+        return self.cache / f"{recipe_id or self.file.current}-{self.stamp(recipe_id)}"
+
+    def refresh(self) -> None:
+        """Read `library.json` again: another process may have written it."""
+        self.file = self._read()
 
     @contextlib.contextmanager
     def locked(self, purpose: str) -> Iterator[None]:

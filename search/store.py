@@ -54,10 +54,14 @@ class Store:
                 self._migrate()
 
     def drop_recipe(self, recipe_id: str) -> None:
-        """Remove a recipe with its vectors."""
+        """Remove a recipe with its vectors and its cache."""
+        import shutil
+
         self.tables.drop(self.vector_table(recipe_id))
         recipes = {name: recipe for name, recipe in self.library.file.recipes.items() if name != recipe_id}
         self.library.write(replace(self.library.file, recipes=recipes))
+        for folder in self.library.cache.glob(f"{recipe_id}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _migrate(self) -> None:
         for version in range(self.library.file.schema, SCHEMA_VERSION):
@@ -124,6 +128,16 @@ class Store:
             rows[places] = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
         return list(numbers), rows
 
+    def vectors_of(self, recipe_id: str, digests: Container[str]) -> dict[str, NDArray[np.float16]]:
+        """The rows of some digests, as far as they have one; read in parts, so that only those are held."""
+        name, found = self.vector_table(recipe_id), {}
+        if name in self.tables.names():
+            dim = int(self.library.file.recipes[recipe_id]["dim"])
+            for batch in self.tables.batches(name):
+                rows = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+                found.update({digest: rows[at].copy() for at, digest in enumerate(batch["digest"].to_pylist()) if digest in digests})
+        return found
+
     def register(self, recipe: Recipe) -> None:
         """Note a recipe before its first vector is written, so that sweeping and forgetting reach vectors of an unfinished build too."""
         file = self.library.file
@@ -131,7 +145,7 @@ class Store:
             self.library.write(replace(file, recipes={**file.recipes, recipe.id: dict(recipe.as_dict())}))
 
     def use(self, recipe: Recipe) -> None:
-        """Make this the recipe that searches use."""
+        """Make this the recipe that searches use by default."""
         self.register(recipe)
         self.library.write(replace(self.library.file, current=recipe.id))
 

@@ -18,7 +18,8 @@ def write(text: str, file: str = "pellucid.toml") -> None:
 def test_defaults(tmp_path: Path) -> None:
     settings = load_settings()
     assert settings.model_dump() == {
-        "library": tmp_path / "home" / "data" / "pellucid" / "library", "encoder": "builtin", "exclude": [], "include_hidden": False,
+        "library": tmp_path / "home" / "data" / "pellucid" / "library", "encoder": None, "precision": "auto", "runtime": "auto",
+        "models": tmp_path / "home" / "data" / "pellucid" / "models", "exclude": [], "include_hidden": False,
         "max_megapixels": 180, "jobs": 0, "allow_private_urls": False,
     }  # fmt: skip
 
@@ -41,13 +42,16 @@ def test_what_is_not_given_does_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     write("include_hidden = true")
     assert load_settings(include_hidden=None, encoder=None).include_hidden
     assert load_settings(include_hidden=False).include_hidden is False
-    assert load_settings().encoder == "builtin"
+    assert load_settings().encoder is None
 
 
 def test_every_setting_has_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "library": "/l",
         "encoder": "e",
+        "precision": "int8",
+        "runtime": "onnx",
+        "models": "/m",
         "exclude": ["*.gif"],
         "include_hidden": True,
         "max_megapixels": 12.5,
@@ -58,7 +62,7 @@ def test_every_setting_has_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch)
     import json
 
     write("\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items()))
-    expected = {**values, "library": Path("/l")}
+    expected = {**values, "library": Path("/l"), "models": Path("/m")}
     assert load_settings().model_dump() == expected
     Path("pellucid.toml").unlink()
     for name, value in values.items():
@@ -74,6 +78,8 @@ WRONG_VARIABLES = [
     ("PELLUCID_JOBS", "many", r"'jobs' is 'many'"),
     ("PELLUCID_JOBS", "-1", r"'jobs' is '-1': .*greater than or equal to 0"),
     ("PELLUCID_MAX_MEGAPIXELS", "0", r"'max_megapixels' is '0'"),
+    ("PELLUCID_PRECISION", "int4", r"'precision' is 'int4': .*'auto', 'fp32' or 'int8'"),
+    ("PELLUCID_RUNTIME", "jax", r"'runtime' is 'jax': .*'auto', 'onnx' or 'torch'"),
     ("PELLUCID_INCLUDE_HIDDEN", "perhaps", r"'include_hidden' is 'perhaps'"),
     ("PELLUCID_EXCLUDE", "*.gif", r"environment variable is wrong.*exclude.*PELLUCID_EXCLUDE='\[\"\*\.gif\"\]'"),
 ]

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from indexer import BuildOptions, Report, WalkOptions, build, stages
 from indexer import build as build_function
 from preprocess import InputError, LibraryBusy, Limits, StorageFull
-from search import Encoder, Library, Query, Store, Term, open_derived, search
+from search import Encoder, Library, Query, Store, Term, answer, open_derived, search
 from search._lance import Tables
 
 Paint = Callable[..., Path]
@@ -482,15 +483,20 @@ def test_making_vectors_anew_keeps_the_search_working(
     build(library, [photos], encoder)
     other = make_encoder("finer", precision="int8")
     during: list[str] = []
+    cache = library.cache_of()
 
     def look(_report: Report) -> None:
         during.append(search(Library(library.folder), Query((Term("red"),)), encoder)[0].path)
+        assert Library(library.folder).cache_of() == cache  # what is written for the new one does not make the old one's stale
 
     report = build(library, [photos], other, on_progress=look)
     assert counts(report) == {"reembedded": 10}
     assert set(during) == {"red.png"}
-    assert library.file.current == other.recipe.id
-    assert search(library, Query((Term("blue"),)), other)[0].path == "blue.png"
+    assert library.file.current == encoder.recipe.id  # nothing switches by itself
+    assert (report.photos, report.without_vector, report.replaced) == (10, 0, [])
+    assert (report.searches_use, report.switch) == ("mean-colour", f"pellucid models use finer --library {library.folder}")
+    for one in (encoder, other):
+        assert search(library, Query((Term("blue"),)), one)[0].path == "blue.png"
     assert_sound(library)
 
 
@@ -642,7 +648,96 @@ def test_another_encoder_does_not_hide_what_it_cannot_reach(
     assert len(search(Library(library.folder), Query((Term("red"),), k=50), encoder)) == 11
     (tmp_path / "unmounted").rename(tmp_path / "second")
     assert build(library, [], make_encoder("finer")).without_vector == 0
-    assert Library(library.folder).file.current == make_encoder("finer").recipe.id
+    assert len(search(Library(library.folder), Query((Term("red"),), k=50), make_encoder("finer"))) == 11
+
+
+@pytest.mark.parametrize("change", [{"precision": "int8"}, {"weights": "1" * 64}])
+def test_a_later_version_of_the_same_encoder_takes_over_once_it_is_complete(
+    change: dict[str, str], library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    build(library, [photos], encoder)
+    old, later = encoder.recipe.id, make_encoder()
+    later.recipe = replace(later.recipe, **change)
+
+    def interrupt(report: Report) -> None:
+        if report.done >= 4:
+            raise KeyboardInterrupt
+
+    assert build(library, [photos], later, on_progress=interrupt).interrupted
+    assert library.file.current == old
+    assert search(library, Query((Term("red"),)), encoder)[0].path == "red.png"
+    partly = answer(library, Query((Term("red"),), k=50), later)  # the older weights may be gone
+    assert 4 <= len(partly.hits) < 10
+    assert partly.coverage.missing == 10 - len(partly.hits)
+    report = build(library, [], later)
+    assert (report.replaced, report.without_vector, report.switch) == ([old], 0, None)
+    assert (library.file.current, list(library.file.recipes)) == (later.recipe.id, [later.recipe.id])
+    assert {folder.name for folder in library.cache.iterdir()} == {library.cache_of().name}
+    assert f"vectors-{old}" not in Store(library).tables.names()
+    assert_sound(library)
+
+
+def test_a_later_version_of_an_encoder_that_is_not_in_use_replaces_it_too(
+    library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    build(library, [photos], encoder)
+    for precision in ("fp32", "int8"):
+        build(library, [photos], make_encoder("finer", precision=precision))
+    assert [(r["encoder"], r["precision"]) for r in library.file.recipes.values()] == [("mean-colour", "fp32"), ("finer", "int8")]
+    assert library.file.current == encoder.recipe.id
+
+
+def test_an_older_version_brought_up_to_date_leaves_the_later_one(
+    library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    build(library, [photos], encoder)
+
+    def interrupt(report: Report) -> None:
+        if report.done >= 4:
+            raise KeyboardInterrupt
+
+    later = make_encoder(precision="int8")
+    build(library, [photos], later, on_progress=interrupt)
+    build(library, [photos], encoder)
+    assert set(library.file.recipes) == {encoder.recipe.id, later.recipe.id}
+    assert counts(build(library, [photos], later))["reembedded"] < 10
+
+
+def test_a_change_reaches_both_encoders_each_in_its_own_build(
+    library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any], paint: Paint
+) -> None:
+    finer = make_encoder("finer")
+    for one in (encoder, finer):
+        build(library, [photos], one)
+    paint(photos / "new.png", "red", seed=1)
+    (photos / "black.png").unlink()
+    shutil.copyfile(photos / "blue.png", photos / "copy.png")
+    (photos / "cyan.png").rename(photos / "moved.png")
+    build(library, [photos], finer)
+    part = answer(library, Query((Term("red"),), k=50), encoder)
+    assert (part.coverage.photos, part.coverage.missing) == (10, 1)
+    assert part.note is not None
+    assert "1 of 10 photos have no vector by the encoder 'mean-colour' yet" in part.note
+    assert f"pellucid index --library {library.folder} --encoder mean-colour" in part.note
+    found = {hit.path for hit in part.hits}
+    assert {"copy.png", "moved.png"} <= found
+    assert not {"new.png", "black.png", "cyan.png"} & found
+    assert counts(build(library, [photos], encoder)) == {"reembedded": 1, "same": 10}
+    assert answer(library, Query((Term("red"),), k=50), encoder).note is None
+    for recipe in library.file.recipes:
+        assert len(Store(library).digests(recipe)) == 10
+
+
+def test_a_photo_that_has_become_unreadable_does_not_hold_an_encoder_up(
+    library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    build(library, [photos], encoder)
+    (photos / "red.png").write_bytes(b"damaged")
+    finer = make_encoder("finer")
+    report = build(library, [photos], finer)
+    assert (report.without_vector, len(report.failed), report.photos) == (0, 1, 10)
+    got = answer(library, Query((Term("red"),), k=50), finer)
+    assert (got.coverage.missing, got.coverage.unreadable, len(got.hits), got.note) == (0, 1, 9, None)
 
 
 # Links and sidecars

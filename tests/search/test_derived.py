@@ -30,7 +30,8 @@ def test_it_holds_the_store(library: Library, fill: Fill) -> None:
     assert rows == [(0, "aa", "aa.jpg", 2), (1, "bb", "bb.jpg", 4), (2, "cc", "cc.jpg", 3), (3, "dd", "dd.jpg", 1), (4, "ee", "ee.jpg", 5)]
     np.testing.assert_allclose(derived.nearest.rows(np.arange(5)), vectors[[1, 3, 2, 0, 4]], atol=1e-3)
     derived.close()
-    assert make_derived(store) == library.cache / library.stamp()
+    assert make_derived(store) == library.cache_of()
+    assert (derived.coverage.photos, derived.coverage.missing) == (5, 0)
 
 
 def test_a_library_without_vectors_has_none(library: Library) -> None:
@@ -108,8 +109,8 @@ def test_many_may_make_it_at_once(library: Library, fill: Fill) -> None:
             derived.close()
 
     with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(make, range(6))) == {(library.cache / library.stamp(), count)}
-    assert [entry.name for entry in library.cache.iterdir()] == [library.stamp()]
+        assert set(pool.map(make, range(6))) == {(library.cache_of(), count)}
+    assert [entry.name for entry in library.cache.iterdir()] == [library.cache_of().name]
 
 
 def test_hits_do_not_depend_on_the_order_of_insertion(tmp_path: Path) -> None:

@@ -322,22 +322,27 @@ def test_the_lock_goes_when_the_work_fails(library: Library) -> None:
     assert not library.busy()
 
 
-def test_the_stamp_changes_with_every_write_and_only_then(library: Library) -> None:
-    stamps = [library.stamp()]
+def test_the_stamp_changes_with_every_write_that_its_recipe_sees_and_only_then(library: Library) -> None:
+    stamps = [library.stamp(RECIPE.id)]
     store = Store(library)
     store.put_images([row("a.jpg")])
-    stamps.append(library.stamp())
+    stamps.append(library.stamp(RECIPE.id))
     store.add_vectors(RECIPE, ["aa"], rows(1))
-    stamps.append(library.stamp())
-    store.use(RECIPE)
-    stamps.append(library.stamp())
+    stamps.append(library.stamp(RECIPE.id))
+    store.record_failures([failure("b.jpg")])
+    stamps.append(library.stamp(RECIPE.id))
     store.drop_images([("/photos", "a.jpg")])
-    stamps.append(library.stamp())
+    stamps.append(library.stamp(RECIPE.id))
     store.compact(timedelta(0))
+    stamps.append(library.stamp(RECIPE.id))
     assert len(set(stamps)) == len(stamps)
-    now = library.stamp()
     store.images()
-    assert Library(library.folder).stamp() == now
+    other = replace(RECIPE, precision="int8")
+    store.add_vectors(other, ["aa"], rows(1))
+    store.use(RECIPE)
+    store.use(other)
+    assert Library(library.folder).stamp(RECIPE.id) == stamps[-1]
+    assert library.stamp() == library.stamp(other.id) != stamps[-1]
 
 
 def test_an_erasure_that_was_interrupted_can_be_finished(

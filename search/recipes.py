@@ -1,0 +1,128 @@
+"""The recipes of a library: which of its vectors an encoder can be compared with, and how many photos still lack one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from preprocess import InputError, UnknownName, WeightsError
+
+from .encode import Encoder, EncoderOptions, load_encoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .library import Library, LibraryFile
+    from .store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many distinct photos a library has, and how many of them lack a vector of one recipe.
+
+    `missing` ones get theirs when the library is indexed; `unreadable` ones have failed since they were first indexed, so they cannot.
+    """
+
+    photos: int
+    missing: int
+    unreadable: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every photo that can be read has a vector."""
+        return self.missing == 0
+
+    @property
+    def found(self) -> int:
+        """How many photos a search can find."""
+        return self.photos - self.missing - self.unreadable
+
+
+def coverages(store: Store, recipe_ids: Iterable[str]) -> dict[str, Coverage]:
+    """The coverage of each recipe; the rows are read once."""
+    images = store.images(["root", "path", "digest"])
+    failed = {(failure.root, failure.path) for failure in store.failures()}
+    keys = zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)
+    digests = images["digest"].to_pylist()
+    readable = {digest for key, digest in zip(keys, digests, strict=True) if key not in failed} if failed else set(digests)
+    every = set(digests)
+    found = {}
+    for recipe_id in recipe_ids:
+        lacking = every - store.digests(recipe_id)
+        missing = len(lacking & readable)
+        found[recipe_id] = Coverage(len(every), missing, len(lacking) - missing)
+    return found
+
+
+def coverage(store: Store, recipe_id: str) -> Coverage:
+    """How many photos lack a vector of this recipe."""
+    return coverages(store, [recipe_id])[recipe_id]
+
+
+def recipes_of(file: LibraryFile, name: str) -> list[str]:
+    """Recipes of the encoder called `name`: the one that searches use first, then by age."""
+    own = [recipe_id for recipe_id, recipe in file.recipes.items() if recipe.get("encoder") == name]
+    return sorted(own, key=lambda recipe_id: recipe_id != file.current)
+
+
+def made_by(library: Library, recipe_id: str, options: EncoderOptions) -> Encoder | None:
+    """The encoder that made a recipe's vectors; none where its files hold other weights now.
+
+    Raises:
+        UnknownName: no encoder has its name.
+        WeightsError: its files are missing or damaged.
+        MissingExtra: it needs an extra that is not installed.
+    """
+    facts = library.file.recipes[recipe_id]
+    encoder = load_encoder(str(facts["encoder"]), replace(options, precision=str(facts["precision"])))
+    return encoder if encoder.recipe.id == recipe_id else None
+
+
+def encoder_of(library: Library, name: str, options: EncoderOptions) -> Encoder:
+    """The encoder called `name`, at the precision of the library's vectors by it; as `options` say where its files made none of them.
+
+    Raises:
+        UnknownName: no encoder has this name, and the library has no vectors by one.
+        WeightsError: its files are missing or damaged.
+        MissingExtra: it needs an extra that is not installed.
+    """
+    recipes = recipes_of(library.file, name)
+    try:
+        for recipe_id in recipes:
+            try:
+                encoder = made_by(library, recipe_id, options)
+            except (WeightsError, InputError) as error:
+                if isinstance(error, UnknownName):
+                    raise
+                continue  # its files may have no graph of this precision any more
+            if encoder is not None:
+                return encoder
+        return load_encoder(name, options)
+    except UnknownName as error:
+        if not recipes:
+            raise
+        other = next((str(r["encoder"]) for i, r in library.file.recipes.items() if i not in recipes), "NAME")
+        raise WeightsError(
+            f"{library.folder} has vectors by the encoder {name!r}, whose files are not in {options.models}. Add it again "
+            f"(pellucid models list), or use another: {use_command(library.folder, other)}"
+        ) from error
+
+
+def index_command(library: Library, recipe: Encoder | str) -> str:
+    """The command that makes the vectors which a recipe lacks; a recipe that the library does not have is given by its encoder."""
+    if isinstance(recipe, str):
+        facts = library.file.recipes[recipe]
+        name, precision = str(facts["encoder"]), str(facts["precision"])
+    else:
+        name, precision = recipe.recipe.encoder, recipe.recipe.precision
+    words = f"pellucid index --library {shlex.quote(str(library.folder))} --encoder {shlex.quote(name)}"
+    # Without it, the first of them would be brought up to date.
+    others = [i for i in recipes_of(library.file, name) if library.file.recipes[i]["precision"] != precision]
+    return f"{words} --precision {precision}" if others and precision in ("fp32", "int8") and name != "builtin" else words
+
+
+def use_command(library: Path, name: str) -> str:
+    """The command that lets searches use an encoder."""
+    return f"pellucid models use {shlex.quote(name)} --library {shlex.quote(str(library))}"
