@@ -2,6 +2,67 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 models_app = typer.Typer(help="Add encoders, measure them, and switch between them.", no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@models_app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """Models that are here, and those that are recommended, with published figures."""
+    from .model_output import list_facts, print_models
+    from .output import print_json
+    from .settings import load_settings
+
+    facts = list_facts(load_settings().models)
+    print_json(facts) if as_json else print_models(facts)
+
+
+@models_app.command("add")
+def add(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="open_clip:ARCH/TAG, hub:OWNER/NAME, path:FILE or a recommended name.")],
+    arch: Annotated[str | None, typer.Option("--arch", help="A checkpoint's architecture, as open_clip calls it.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model here.", show_default="from the source")] = None,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="onnx; or torch, which keeps the weights for a GPU beside the graphs.")
+    ] = "onnx",
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept terms that allow research only.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model of the same name, once the new one is checked.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; take what the hub's cache has.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a model: fetch or convert it, check it, and only then show it. Its licence is shown before anything is downloaded."""
+    from search import add_model
+
+    from .model_output import added_facts, ask_consent, one_of, print_added, step_bar
+    from .output import print_json
+    from .settings import load_settings
+
+    folder = load_settings().models
+    with step_bar(not as_json) as (move, pause):
+        model = add_model(
+            source, folder, name=name, arch=arch, runtime=one_of(runtime, ("onnx", "torch"), "--runtime"),
+            accept_licence=ask_consent(accept_licence, pause), offline=offline, force=force, on_progress=move,
+        )  # fmt: skip
+    facts = added_facts(folder / model.name)
+    print_json(facts) if as_json else print_added(facts)
+
+
+@models_app.command("verify")
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model. None: all of them.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare every file with its sha256, and ask the model for vectors. Exit code 1 when something is wrong."""
+    from .model_output import print_verified, verify_facts
+    from .output import print_json
+    from .settings import load_settings
+
+    facts = verify_facts(load_settings().models, name)
+    print_json(facts) if as_json else print_verified(facts)
+    if any(model["faults"] for model in facts["models"]):
+        raise typer.Exit(1)

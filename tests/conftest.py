@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +154,166 @@ def shared() -> Callable[[str], Path]:
         return SHARED / name
 
     return find
+
+
+def _graph(
+    file: Path, name: str, element: int, shape: list[Any], nodes: list[Any], weights: dict[str, Any], dim: int, beside: bool
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    taken, given = (
+        helper.make_tensor_value_info(name, element, shape),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", dim]),
+    )
+    tensors = [numpy_helper.from_array(np.asarray(value), key) for key, value in weights.items()]
+    graph = helper.make_graph(
+        [helper.make_node(kind, ins, outs, **more) for kind, ins, outs, more in nodes], "tower", [taken], [given], tensors
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if beside:
+        onnx.save_model(proto, str(file), save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    else:
+        onnx.save_model(proto, str(file))
+
+
+def immich_export(
+    folder: Path, *, dim: int = 8, side: int = 16, batch: int | str = "batch", ids: str = "int32", beside: bool = False, seed: int = 0,
+    text_cfg: dict[str, Any] | None = None, preprocess: dict[str, Any] | None = None,
+) -> Path:  # fmt: skip
+    """A tiny dual encoder in the layout that Immich publishes: mean colours, and the places of words, through random matrices."""
+    from onnx import TensorProto
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    random, length = np.random.default_rng(seed), 12
+    pool = [("GlobalAveragePool", ["image"], ["mean"], {}), ("Flatten", ["mean"], ["flat"], {}), ("MatMul", ["flat", "image.weight"], ["some"], {}),
+            ("Add", ["some", "image.bias"], ["embedding"], {})]  # fmt: skip
+    weights = {"image.weight": random.normal(size=(3, dim)).astype(np.float32), "image.bias": np.full(dim, 0.1, np.float32)}
+    _graph(folder / "visual" / "model.onnx", "image", TensorProto.FLOAT, [batch, 3, side, side], pool, weights, dim, beside)
+    element = TensorProto.INT32 if ids == "int32" else TensorProto.INT64
+    look = [("Cast", ["text"], ["floats"], {"to": TensorProto.FLOAT}), ("MatMul", ["floats", "text.weight"], ["some"], {}),
+            ("Add", ["some", "text.bias"], ["embedding"], {})]  # fmt: skip
+    weights = {"text.weight": random.normal(size=(length, dim)).astype(np.float32), "text.bias": np.full(dim, 0.1, np.float32)}
+    _graph(folder / "textual" / "model.onnx", "text", element, [batch, length], look, weights, dim, beside)
+    words = ["<pad>", "<unk>", "<s>", "</s>", "a", "photo", "of", "dog", "cat", "red"]
+    tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
+    tokenizer.save(str(folder / "textual" / "tokenizer.json"))
+    facts = {
+        "textual/tokenizer_config.json": {"pad_token": "</s>"},
+        "visual/preprocess_cfg.json": {"size": [side, side], "mode": "RGB", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+                                       "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0} | (preprocess or {}),
+        "config.json": {"embed_dim": dim, "vision_cfg": {"image_size": side}, "text_cfg": {"context_length": length} | (text_cfg or {})},
+    }  # fmt: skip
+    for name, value in facts.items():
+        (folder / name).write_text(json.dumps(value), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def immich() -> Callable[..., Path]:
+    return immich_export
+
+
+class FakeHub:
+    """A hub on this machine: repositories are folders; `gated` ones refuse files, `cut` ones close the connection in the middle of a file."""
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.repositories: dict[str, Path] = {}
+        self.licences: dict[str, dict[str, Any]] = {}
+        self.gated: set[str] = set()
+        self.cut: dict[str, int] = {}  # file -> how many more times
+        self.asked: list[str] = []
+
+    def describe(self, name: str) -> dict[str, Any]:
+        folder = self.repositories[name]
+        files = []
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry: dict[str, Any] = {"rfilename": file.relative_to(folder).as_posix(), "size": file.stat().st_size, "blobId": "0" * 40}
+            if "model.onnx" in file.name:
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                entry["lfs"] = {"sha256": digest, "size": file.stat().st_size, "pointerSize": 130}
+            files.append(entry)
+        return {"id": name, "modelId": name, "sha": self.commit, "siblings": files, "cardData": self.licences.get(name, {}), "tags": []}
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _send(self, status: int, body: bytes = b"", **headers: Any) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        hub: FakeHub = self.server.hub
+        path = self.path.partition("?")[0]
+        hub.asked.append(f"{self.command} {path}")
+        if path.startswith("/api/models/"):
+            name = "/".join(path.split("/")[3:5])
+            if name not in hub.repositories:
+                return self._send(404, X_Error_Code="RepoNotFound")
+            return self._send(200, json.dumps(hub.describe(name)).encode(), Content_Type="application/json")
+        if path.count("/") < 5:
+            return self._send(404)
+        owner, repository, _, _revision, *rest = path.strip("/").split("/")
+        name, file = f"{owner}/{repository}", "/".join(rest)
+        if name in hub.gated:
+            return self._send(401, X_Error_Code="GatedRepo")
+        whole = hub.repositories[name] / file
+        if not whole.is_file():
+            return self._send(404, X_Error_Code="EntryNotFound", X_Repo_Commit=hub.commit)
+        return self._file(hub, file, whole.read_bytes())
+
+    do_HEAD = do_GET
+
+    def _file(self, hub: FakeHub, file: str, content: bytes) -> None:
+        etag = hashlib.sha256(content).hexdigest() if "model.onnx" in file else hashlib.sha1(content).hexdigest()
+        headers = {"X_Repo_Commit": hub.commit, "ETag": f'"{etag}"', "Accept_Ranges": "bytes"}
+        start = 0
+        if asked := self.headers.get("Range"):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first), int(last) + 1 if last else len(content)
+            headers["Content_Range"] = f"bytes {start}-{end - 1}/{len(content)}"
+            content = content[start:end]
+        if self.command == "GET" and len(content) > 1 and hub.cut.get(file, 0) > 0:
+            hub.cut[file] -= 1
+            self._send(206 if asked else 200, content[: len(content) // 2], **{**headers, "Content_Length": len(content)})
+            self.wfile.flush()
+            self.connection.close()
+            return
+        self._send(206 if asked else 200, content, **headers)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub on this machine, and an empty cache; nothing else can be reached."""
+    from huggingface_hub import constants
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _HubHandler)
+    server.daemon_threads = True
+    address = f"http://127.0.0.1:{server.server_port}"
+    server.hub = FakeHub(address)  # type: ignore[attr-defined]
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.hub  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,120 @@
+"""A model's folder is made under a hidden name, and only one that is whole and checked gets its own name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from preprocess import InputError, LibraryDamaged, WeightsError
+
+from .library import _try_lock, storage_errors
+
+_MADE = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<kind>new|old)")
+
+
+@contextlib.contextmanager
+def staged(models: Path, name: str, *, replace: bool = False) -> Iterator[Path]:
+    """A new empty folder that becomes `models/name` when the block ends well, and is gone when it does not.
+
+    With `replace`, a model of that name is kept until the new one takes its place, and is then removed.
+
+    Raises:
+        InputError: there is a model of that name and `replace` is not asked for.
+        WeightsError: another process is adding this name, or the folder cannot be written.
+        StorageFull: the disk took no more.
+    """
+    target, fresh, old = models / name, models / f".{name}.{os.getpid()}.new", models / f".{name}.{os.getpid()}.old"
+    with _writing(models), contextlib.ExitStack() as held:
+        models.mkdir(parents=True, exist_ok=True)
+        held.enter_context(_alone(models, name))
+        sweep(models, name)
+        if not replace:
+            _absent(target)
+        fresh.mkdir()
+        try:
+            yield fresh
+            if not replace:
+                _absent(target)
+            _swap(fresh, target, old)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _absent(target: Path) -> None:
+    if target.exists():
+        raise InputError(f"There is a model named {target.name} already, in {target}. Replace it with --force, or give another --name.")
+
+
+def _swap(fresh: Path, target: Path, old: Path) -> None:
+    if target.exists():
+        target.rename(old)
+    try:
+        fresh.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(models: Path, held: str = "") -> None:
+    """Remove what killed runs have left; a model that was about to be replaced gets its name back. `held` is a name that we have locked."""
+    for folder in sorted(models.glob(".*")):
+        found = _MADE.fullmatch(folder.name)
+        if not found or not folder.is_dir() or (found["name"] != held and _runs(int(found["process"]))):
+            continue
+        target = models / found["name"]
+        if found["kind"] == "old" and not target.exists():
+            folder.rename(target)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there, asking a process with `kill` would end it; its own name's lock tells
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is somebody else's, or no number of a process
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _alone(models: Path, name: str) -> Iterator[None]:
+    """One process at a time adds a name; the lock goes with the process, however that ends."""
+    file = models / f".{name}.lock"
+    with file.open("a+", encoding="utf-8") as handle:
+        if not _try_lock(handle):
+            handle.seek(0)
+            holder = handle.read().strip() or "another process"
+            raise WeightsError(f"{name} is being added to {models} by {holder}. Wait until it ends, or give another --name.")
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"process {os.getpid()}")
+        handle.flush()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+@contextlib.contextmanager
+def _writing(models: Path) -> Iterator[None]:
+    """As `storage_errors`, with the remedy for models."""
+    try:
+        with storage_errors(models):
+            yield
+    except LibraryDamaged as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        where = f"{models} cannot be written: {cause.strerror or cause}"
+        raise WeightsError(f"{where}. Name another folder with the setting models (PELLUCID_MODELS).") from cause
