@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 models_app = typer.Typer(help="Add encoders, measure them, and switch between them.", no_args_is_help=True)
 
+LibraryOption = Annotated[
+    Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -66,3 +70,50 @@ def verify(
     print_json(facts) if as_json else print_verified(facts)
     if any(model["faults"] for model in facts["models"]):
         raise typer.Exit(1)
+
+
+@models_app.command("use")
+def use(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An encoder whose vectors the library has.")],
+    library: LibraryOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Switch although some photos have no vector by it yet.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the library's searches use the vectors by another encoder. Nothing is computed; switch back at any time."""
+    from .output import print_json, used_summary
+    from .switching import run_use
+
+    outcome = run_use(name, force=force, library=library)
+    print_json(outcome) if as_json else used_summary(outcome)
+
+
+@models_app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The encoder.")],
+    library: LibraryOption = None,
+    vectors_only: Annotated[bool, typer.Option("--vectors-only", help="Keep the model's files.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop an encoder's vectors from the library, and its files. Never those that searches need."""
+    from .output import print_json, removed_summary
+    from .switching import run_remove
+
+    outcome = run_remove(name, vectors_only=vectors_only, library=library)
+    print_json(outcome) if as_json else removed_summary(outcome)
+
+
+@models_app.command("compare")
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="An encoder, such as the one in use.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The encoder that might replace it.")],
+    sample: Annotated[int, typer.Option("--sample", help="How many photos, from all folders.")] = 500,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How alike two encoders see the library's photos, and what the second would cost. Nothing is written to the library."""
+    from .output import comparison_summary, count_bar, print_json, quiet_decoders
+    from .switching import run_compare
+
+    with quiet_decoders(), count_bar("embedding", not as_json) as move:
+        facts = run_compare(first, second, sample=sample, library=library, on_progress=move)
+    print_json(facts) if as_json else comparison_summary(facts)

@@ -105,6 +105,84 @@ def _recipe_lines(report: Report, out: Console) -> None:
         out.print(f"They replace those of {'an earlier version' if len(report.replaced) == 1 else 'earlier versions'} of it.")
 
 
+def used_summary(outcome: dict[str, Any]) -> None:
+    """What `models use` did."""
+    out = console()
+    name, was = outcome["encoder"], outcome["was"]
+    change = "" if was in (None, name) else f", no longer {was!r}"
+    out.print(plain(f"Searches in {outcome['library']} use the encoder {name!r}{change}."))
+    if outcome["missing"]:
+        out.print(f"{outcome['missing']:,} of {outcome['photos']:,} photos have no vector by it yet; every search will say so.")
+    if outcome["setting"] is not None:
+        out.print(plain(f"But the settings ask for {outcome['setting']!r}: take encoder out of pellucid.toml or PELLUCID_ENCODER."))
+
+
+def removed_summary(outcome: dict[str, Any]) -> None:
+    """What `models remove` did."""
+    out = console()
+    if outcome["recipes"]:
+        out.print(
+            plain(
+                f"Removed {outcome['vectors']:,} vectors by {outcome['encoder']!r} from {outcome['library']}: {_megabytes(outcome['vectors_bytes'])}."
+            )
+        )
+    if outcome["folder"] is not None:
+        out.print(plain(f"Removed {outcome['folder']}: {_megabytes(outcome['model_bytes'])}."))
+
+
+def comparison_summary(facts: dict[str, Any]) -> None:
+    """Agreement of two encoders, and what the second would cost."""
+    out = console()
+    first, second = facts["encoders"]
+    names = [plain(entry["encoder"]) for entry in facts["encoders"]]
+    out.print(f"{facts['sample']:,} of {facts['photos']:,} photos compared; {len(facts['left_out']):,} left out.")
+    for photo, reason in list(facts["left_out"].items())[:3]:
+        out.print(f"  {plain(reason) or plain(photo)}")
+    out.print(f"Of the 10 nearest neighbours, {names[0]} and {names[1]} share {facts['overlap']:.0%} on average.")
+    for entry in facts["differ_most"]:
+        out.print(f"  {plain(entry['photo'])}: {entry['overlap']:.0%}")
+        for name, key in zip(names, ("first", "second"), strict=True):
+            out.print(f"    {name}: {', '.join(plain(photo) for photo in entry[key])}")
+    speed = facts["speed"]
+    if not speed["left_to_embed"]:
+        out.print(f"{names[1]}: every photo has a vector already.")
+    elif speed["photos_per_s"]:
+        out.print(
+            f"{names[1]}: {speed['photos_per_s']:,.1f} photos/s here; {speed['left_to_embed']:,} photos to go, about "
+            f"{_duration(speed['seconds_for_the_rest'])}."
+        )
+    for name, cost in zip(names, (first, second), strict=True):
+        out.print(
+            f"{name}: vectors {_megabytes(cost['vectors_bytes'])}, index {_megabytes(cost['index_bytes'])}, model {_megabytes(cost['model_bytes'])} on "
+            f"disk; about {_megabytes(cost['memory_bytes'])} of memory in a search."
+        )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    """Rounded to what matters: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def count_bar(what: str, shown: bool) -> Iterator[Any]:
+    """A function of how many are done of how many that moves a bar; on a terminal only."""
+    out = console(stderr=True)
+    if not shown or not out.is_terminal:
+        yield lambda _done, _total: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=out, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 @contextlib.contextmanager
 def progress_bar(shown: bool) -> Iterator[Any]:
     """A function of the report that moves a bar with rate, time left and failures; on a terminal only."""
