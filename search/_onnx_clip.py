@@ -1,10 +1,8 @@
-"""A dual encoder from a folder of ONNX graphs: image.onnx, text.onnx, tokenizer.json, weights.json.
-
-The graphs hold their own normalisation: `image.onnx` takes UInt8["batch side side 3"], `text.onnx` Int64["batch length"].
-"""
+"""A dual encoder from a folder of ONNX graphs: image.onnx, text.onnx, tokenizer.json, weights.json, which says how they are fed."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +20,12 @@ from .model import IMAGE, IMAGE_INT8, TEXT, TOKENIZER, Model, remedy
 from .tokenize import Words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from preprocess import RgbImage
 
     from .encode import Prepared, Vectors
+    from .model import ImageInput
 
 
 def builtin_folder() -> Path:
@@ -47,19 +48,24 @@ def _session(file: Path, threads: int) -> Any:
 
 
 PART = 16
-"""Photos that one thread encodes at a time. Threads that share out whole photos are faster than threads that share one photo's layers:
-1,476 photos/s instead of 739 on two cores."""
+"""Photos that one thread encodes at a time, unless it was measured. Threads that share out whole photos are faster than threads that share one
+photo's layers: 1,476 photos/s instead of 739 on two cores."""
 
 
 class OnnxEncoder:
-    """Photos and words to unit rows through onnxruntime; a tower is loaded when it is first used."""
+    """Photos and words to unit rows through onnxruntime; a tower is loaded when it is first used.
+
+    What `pellucid models bench` measured on this machine (bench.json in the model's folder) is used for what the options leave open.
+    """
 
     batch_size = 64
 
     def __init__(self, folder: Path, options: EncoderOptions | None = None) -> None:
         options = options or EncoderOptions()
-        self.folder, self.threads = folder, options.threads or os.cpu_count() or 1
-        self.model = Model.read(folder)
+        self.folder, self.model = folder, Model.read(folder)
+        measured = _measured(folder)
+        self.batch_size, self.part = measured.get("batch", self.batch_size), measured.get("part", PART)
+        self.threads = options.threads or measured.get("threads") or os.cpu_count() or 1
         self.side = self.model.image.side
         precision = options.precision or self.model.precision
         self.graph = IMAGE_INT8 if precision == "int8" and self.model.precision != "int8" else IMAGE
@@ -82,14 +88,15 @@ class OnnxEncoder:
         return Words(self.folder / TOKENIZER, self.model.text)
 
     def prepare(self, pixels: RgbImage) -> Prepared:
-        """The whole photo squashed to side x side, antialiased."""
-        from preprocess import squash
+        """The photo as the model's square, in the way it was trained with."""
+        from preprocess import Fit, fit
 
-        return squash(pixels, self.side)
+        image = self.model.image
+        return fit(pixels, Fit(image.side, image.resize, image.interpolation, image.fill, image.gap))
 
     def encode_images(self, prepared: Sequence[Prepared]) -> Vectors:
         """Unit rows, Float32["photo dim"], shared out among the threads."""
-        parts = [prepared[at : at + PART] for at in range(0, len(prepared), PART)]
+        parts = [prepared[at : at + self.part] for at in range(0, len(prepared), self.part)]
         if len(parts) > 1 and self.threads > 1:
             rows = list(self._pool.map(self._image_rows, parts))
         else:
@@ -97,14 +104,44 @@ class OnnxEncoder:
         return normalize(np.concatenate(rows)) if rows else np.zeros((0, self.recipe.dim), np.float32)
 
     def _image_rows(self, part: Sequence[Prepared]) -> Vectors:
-        rows: Vectors = self._image.run(None, {self.model.image.tensor: np.stack(part)})[0]
-        return rows
+        image = self.model.image
+        fed = np.stack(part) if image.layout == "pixels" else floats(part, image)
+        return run_rows(self._image, image.tensor, fed)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit rows, Float32["text dim"]; texts longer than the context are cut."""
-        rows = [self._text.run(None, {self.model.text.tensor: self._words(texts[at : at + 64])})[0] for at in range(0, len(texts), 64)]
+        rows = [run_rows(self._text, self.model.text.tensor, self._words(texts[at : at + 64])) for at in range(0, len(texts), 64)]
         return normalize(np.concatenate(rows)) if rows else np.zeros((0, self.recipe.dim), np.float32)
 
     def verify(self) -> list[str]:
         """Names of files whose sha256 is not the one in weights.json; empty when all is well."""
         return self.model.wrong_files(self.folder)
+
+
+def run_rows(session: Any, tensor: str, fed: NDArray[Any]) -> Vectors:
+    """What a tower gives for a batch, Float32["row dim"]. Some ready-made graphs take a fixed number of rows, mostly one: they get that many."""
+    fixed = session.get_inputs()[0].shape[0]
+    if not isinstance(fixed, int) or fixed == len(fed):
+        rows: Vectors = session.run(None, {tensor: fed})[0]
+        return rows
+    full = np.concatenate([fed, np.repeat(fed[-1:], -len(fed) % fixed, axis=0)])
+    rows = np.concatenate([session.run(None, {tensor: full[at : at + fixed]})[0] for at in range(0, len(full), fixed)])
+    return rows[: len(fed)]
+
+
+def floats(part: Sequence[Prepared], image: ImageInput) -> NDArray[np.float32]:
+    """Float32["photo 3 side side"], normalised to the very bits of torchvision's ToTensor and Normalize."""
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    mean, std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
+    tables = (levels - mean[:, None]) / std[:, None]  # one colour's 256 values each
+    pixels = np.stack(part)
+    return np.stack([tables[colour][pixels[..., colour]] for colour in range(3)], axis=1)
+
+
+def _measured(folder: Path) -> dict[str, int]:
+    """What was measured on this machine; nothing where it was not, or where the file is damaged."""
+    try:
+        facts = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
+        return {name: facts[name] for name in ("batch", "part", "threads") if type(facts.get(name)) is int and facts[name] > 0}
+    except (OSError, ValueError, AttributeError):
+        return {}
