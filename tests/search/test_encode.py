@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from preprocess import UnknownName, WeightsError, read_image
-from search import ENCODERS, Encoder, EncoderOptions, Recipe, load_encoder, normalize
-from search._onnx_clip import OnnxEncoder, builtin_folder
+from preprocess import Fit, UnknownName, WeightsError, fit, read_image
+from search import ENCODERS, Encoder, EncoderOptions, ImageInput, Model, Recipe, TextInput, load_encoder, normalize
+from search._onnx_clip import PART, OnnxEncoder, builtin_folder, floats
 
 RECIPE = Recipe("builtin", "ab" * 32, "fp32", "none", 256)
 
@@ -161,6 +162,134 @@ def test_changed_weights_make_another_recipe(tmp_path: Path, builtin: Encoder) -
     digest = OnnxEncoder(folder).model.files["text.onnx"]
     (folder / "weights.json").write_text(facts.replace(digest, "0" * 64))
     assert OnnxEncoder(folder).recipe.id != builtin.recipe.id
+
+
+# Models that were added
+
+DIM = 6
+
+
+def graph(file: Path, name: str, kind: int, axes: list[int], weights: Any) -> None:
+    """A tower that casts its input to floats and multiplies them, flat, with `weights`; its second output is the input's sum."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Cast", [name], ["cast"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["cast"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["found"]),
+        helper.make_node("ReduceSum", ["flat"], ["sum"]),
+    ]
+    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in ("found", "sum")]
+    inputs = [helper.make_tensor_value_info(name, kind, ["batch", *axes])]
+    made = helper.make_graph(nodes, "tower", inputs, outputs, [numpy_helper.from_array(weights, "weights")])
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+
+
+@pytest.fixture
+def add_model(tmp_path: Path) -> Any:
+    """Make a model folder with random towers: `image` and `text` say how they are fed."""
+
+    def add(image: ImageInput, text: TextInput, name: str = "tiny") -> tuple[Path, Any, Any]:
+        from onnx import TensorProto
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        random = np.random.default_rng(0)
+        towers = [random.normal(size=(count, DIM)).astype(np.float32) for count in (image.side**2 * 3, text.length)]
+        pixels = (TensorProto.UINT8, [image.side, image.side, 3])
+        values = (TensorProto.FLOAT, [3, image.side, image.side])
+        graph(folder / "image.onnx", image.tensor, *(pixels if image.layout == "pixels" else values), towers[0])
+        kind = {"int64": TensorProto.INT64, "int32": TensorProto.INT32}[text.dtype]
+        graph(folder / "text.onnx", text.tensor, kind, [text.length], towers[1])
+        tokenizer = Tokenizer(models.WordLevel({"?": 1, "dog": 2, "cat": 3}, unk_token="?"))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        Model(name, DIM, image, text, {}).write(folder)
+        return folder, *towers
+
+    return add
+
+
+PHOTO = np.random.default_rng(2).integers(0, 256, (40, 70, 3), np.uint8)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("resize", ["squash", "shortest", "longest"])
+@pytest.mark.parametrize("layout", ["pixels", "floats"])
+def test_pixels_are_fed_as_the_model_says(add_model: Any, layout: Any, resize: Any, interpolation: Any) -> None:
+    image = ImageInput(16, resize, interpolation, fill=9, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7), layout=layout, tensor="picture")
+    folder, tower, _ = add_model(image, TextInput(length=4))
+    encoder = OnnxEncoder(folder, EncoderOptions(threads=2))
+    prepared = [encoder.prepare(PHOTO[:, :width]) for width in (70, 40, 25)]
+    fitted = [fit(PHOTO[:, :width], Fit(16, resize, interpolation, fill=9)) for width in (70, 40, 25)]
+    np.testing.assert_array_equal(prepared, fitted)
+    fed = np.stack(fitted).astype(np.float64)
+    if layout == "floats":
+        fed = ((fed / 255 - image.mean) / image.std).transpose(0, 3, 1, 2)
+    expected = normalize(fed.reshape(3, -1) @ tower)
+    np.testing.assert_allclose(encoder.encode_images(prepared), expected, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_images(prepared * 30)[-3:], expected, atol=1e-5)
+
+
+def test_floats_are_those_of_torchvision() -> None:
+    transforms = pytest.importorskip("torchvision.transforms", reason="the extra torch is not installed")
+    image = ImageInput(256)
+    every = np.arange(256 * 256 * 3).reshape(256, 256, 3).astype(np.uint8)
+    expected = transforms.Compose([transforms.ToTensor(), transforms.Normalize(image.mean, image.std)])(every)
+    made = floats([every], image)
+    assert made.dtype == np.float32
+    assert made.flags.c_contiguous
+    np.testing.assert_array_equal(made[0], expected.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+def test_words_are_fed_as_the_model_says(add_model: Any, dtype: Any) -> None:
+    folder, _, tower = add_model(ImageInput(16), TextInput(length=4, pad=7, clean="canonicalize", dtype=dtype, tensor="tokens"))
+    rows = OnnxEncoder(folder).encode_texts(["A Dog!", "dog cat dog cat dog", ""])
+    ids = np.array([[1, 2, 7, 7], [2, 3, 2, 3], [7, 7, 7, 7]])
+    np.testing.assert_allclose(rows, normalize(ids @ tower), atol=1e-5)
+
+
+def test_what_was_measured_is_used(add_model: Any) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4))
+    assert (OnnxEncoder(folder).batch_size, OnnxEncoder(folder).part) == (OnnxEncoder.batch_size, PART)
+    (folder / "bench.json").write_text(json.dumps({"batch": 24, "part": 3, "threads": 5, "images_per_s": 9.5}))
+    encoder = OnnxEncoder(folder)
+    assert (encoder.batch_size, encoder.part, encoder.threads) == (24, 3, 5)
+    assert OnnxEncoder(folder, EncoderOptions(threads=2)).threads == 2  # what was asked for comes first
+    prepared = [encoder.prepare(PHOTO[:, at:]) for at in range(10)]
+    np.testing.assert_allclose(encoder.encode_images(prepared), OnnxEncoder(folder).encode_images(prepared), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '"batch"', '{"batch": 0, "part": "16", "threads": true}', '{"batch": -3, "threads": 1.5}', "\x00"]
+)
+def test_a_damaged_measurement_changes_nothing(add_model: Any, text: str) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4))
+    untouched = OnnxEncoder(folder)
+    (folder / "bench.json").write_text(text)
+    encoder = OnnxEncoder(folder)
+    assert (encoder.batch_size, encoder.part, encoder.threads) == (untouched.batch_size, untouched.part, untouched.threads)
+    assert encoder.recipe == untouched.recipe
+
+
+def test_an_added_model_is_found_by_its_name(add_model: Any) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4), "mine")
+    encoder = load_encoder("mine", EncoderOptions(folder.parent))
+    assert_unit_rows(encoder.encode_images([encoder.prepare(PHOTO)]), 1, encoder)
+    with pytest.raises(UnknownName, match=r"Known: builtin, mine"):
+        load_encoder("yours", EncoderOptions(folder.parent))
+
+
+def test_how_a_model_is_fed_is_part_of_its_recipe(add_model: Any) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4))
+    model = Model.read(folder)
+    first = OnnxEncoder(folder).recipe.id
+    for changed in (replace(model, image=replace(model.image, resize="squash")), replace(model, text=replace(model.text, clean="none"))):
+        changed.write(folder)
+        assert OnnxEncoder(folder).recipe.id != first
 
 
 # The tiny one, on which other tests rest
