@@ -33,8 +33,8 @@ from .progress import Progress
 
 T = TypeVar("T")
 
-CONTACT_S = 4.0
-"""Seconds that the first contact may take. With start-up, an error is there within five."""
+CONTACT_S = 3.0
+"""Seconds that the first contact may take. With the start of Python and its imports, an error is there within five."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def from_immich(folder: Path, to: Path, name: str, source: str, licence: str) ->
             name=name, dim=image.dim or text.dim or int(config["embed_dim"]), image=_image(cfg, image), text=_text(config, tokens, text, to / TOKENIZER),
             files=files, licence=licence, source=source, arch=_arch(source),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{folder / CONFIG} or a file beside it is not what Immich publishes: {error!r}.") from error
 
 

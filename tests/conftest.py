@@ -228,6 +228,7 @@ class FakeHub:
         self.licences: dict[str, dict[str, Any]] = {}
         self.gated: set[str] = set()
         self.cut: dict[str, int] = {}  # file -> how many more times
+        self.elsewhere: dict[str, str] = {}  # file -> the address of another host that has it
         self.asked: list[str] = []
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -275,6 +276,10 @@ class _HubHandler(BaseHTTPRequestHandler):
         whole = hub.repositories[name] / file
         if not whole.is_file():
             return self._send(404, X_Error_Code="EntryNotFound", X_Repo_Commit=hub.commit)
+        if file in hub.elsewhere:
+            digest = hashlib.sha256(whole.read_bytes()).hexdigest()
+            linked = {"X_Linked_Etag": f'"{digest}"', "X_Linked_Size": whole.stat().st_size, "X_Repo_Commit": hub.commit}
+            return self._send(302, Location=hub.elsewhere[file], **linked)
         return self._file(hub, file, whole.read_bytes())
 
     do_HEAD = do_GET
@@ -312,7 +317,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server.hub  # type: ignore[attr-defined]
     server.shutdown()
