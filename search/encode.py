@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from preprocess import choose
+from preprocess import MissingExtra, choose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,10 +104,36 @@ def load_encoder(name: str = "builtin", options: EncoderOptions | None = None) -
     return _added(added[name], options)
 
 
-def _added(folder: Path, options: EncoderOptions) -> Encoder:
+def _onnx(folder: Path, options: EncoderOptions) -> Encoder:
     from ._onnx_clip import OnnxEncoder
 
     return OnnxEncoder(folder, options)
+
+
+def _torch(folder: Path, options: EncoderOptions) -> Encoder:
+    try:
+        from ._torch_clip import TorchEncoder
+    except ImportError as error:
+        raise MissingExtra("The torch runtime needs torch and open_clip. Install them with: pip install 'pellucid[torch]'") from error
+    return TorchEncoder(folder, options)
+
+
+def _auto(folder: Path, options: EncoderOptions) -> Encoder:
+    """Torch only where it wins: the model was added for it, a GPU is at hand, and int8, which only the graphs have, is not asked for."""
+    from .model import TORCH
+
+    if options.precision == "int8" or not (folder / TORCH).is_file() or not (find_spec("torch") and find_spec("open_clip")):
+        return _onnx(folder, options)
+    import torch
+
+    return (_torch if torch.cuda.is_available() else _onnx)(folder, options)
+
+
+RUNTIMES: Mapping[str, Callable[[Path, EncoderOptions], Encoder]] = {"auto": _auto, "onnx": _onnx, "torch": _torch}
+
+
+def _added(folder: Path, options: EncoderOptions) -> Encoder:
+    return choose(RUNTIMES, options.runtime, "runtime")(folder, options)
 
 
 def model_folders(models: Path | None) -> list[Path]:
