@@ -172,7 +172,9 @@ def print_models(facts: Mapping[str, Any]) -> None:
             licence, row["for_whom"],
         )  # fmt: skip
     out.print(table)
-    out.print("ImageNet: zero-shot top-1. COCO: text-to-image recall at 1. Sizes are of fp32 files. Each figure's source: docs/models.md")
+    out.print(
+        "ImageNet: zero-shot top-1. COCO: text-to-image recall at 1. Sizes are of fp32 files. Each figure's source: --json, or docs/catalogue.md"
+    )
     out.print("Add one: pellucid models add SOURCE")
 
 
