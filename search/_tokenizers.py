@@ -50,8 +50,7 @@ def write_clip_tokenizer(file: Path, length: int) -> TextInput:
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [words, to_bytes]},
         "post_processor": _between(start, end),
         "decoder": None,
-        # Merges as strings load in 95 ms, as pairs in 130.
-        "model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": vocabulary, "merges": [" ".join(pair) for pair in merges]},
+        "model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": vocabulary, "merges": _as_strings(merges)},
     }
     file.write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     return TextInput(length=length, pad=0, padded=True, clean="lower")
@@ -61,7 +60,7 @@ def write_hf_tokenizer(source: Path, file: Path, length: int, clean: Clean, *, s
     """Write the tokenizer of a Hugging Face folder, with ids equal to open_clip's `HFTokenizer(source, length, clean, strip_sep)`.
 
     `source` holds `tokenizer.json` and `tokenizer_config.json` as `HFTokenizer.save_pretrained` writes them. `strip_sep` makes the
-    separator's id 0, as the CLIPA models have it.
+    separator's id 0, as the CLIPA models have it (two names for one id then: "[PAD]" written out in a text is taken as words).
 
     Raises:
         WeightsError: a file is missing or damaged, or the tokenizer has no padding token or (where asked for) no separator.
@@ -72,23 +71,37 @@ def write_hf_tokenizer(source: Path, file: Path, length: int, clean: Clean, *, s
         pad = _id_of(facts, config, "pad_token")
         if strip_sep:
             facts = _with_id(facts, _content(config, "sep_token"), 0)
+        facts |= _sides(config, length, pad)
+        if "merges" in facts["model"]:
+            facts["model"]["merges"] = _as_strings(facts["model"]["merges"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The tokenizer in {source} is missing or damaged ({error!r}). Fetch the model again.") from error
-    facts["truncation"] = None
-    facts["padding"] = None
-    if config.get("padding_side", "right") == "left":
-        facts["padding"] = {
-            "strategy": "BatchLongest",
-            "direction": "Left",
-            "pad_to_multiple_of": None,
-            "pad_id": pad,
-            "pad_type_id": 0,
-            "pad_token": "",
-        }
-    if config.get("truncation_side", "right") == "left":
-        facts["truncation"] = {"direction": "Left", "max_length": length, "strategy": "LongestFirst", "stride": 0}
     file.write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     return TextInput(length=length, pad=pad, padded=True, clean=clean)
+
+
+def _sides(config: dict[str, Any], length: int, pad: int) -> dict[str, Any]:
+    """Where rows are padded and cut: on the right, unless the configuration says left."""
+    padding = {
+        "strategy": {"Fixed": length},
+        "direction": "Left",
+        "pad_to_multiple_of": None,
+        "pad_id": pad,
+        "pad_type_id": 0,
+        "pad_token": "",
+    }
+    cut = {"direction": "Left", "max_length": length, "strategy": "LongestFirst", "stride": 0}
+    return {
+        "padding": padding if config.get("padding_side") == "left" else None,
+        "truncation": cut if config.get("truncation_side") == "left" else None,
+    }
+
+
+def _as_strings(merges: list[Any]) -> list[Any]:
+    """Merges in the older spelling, which loads sooner: CLIP's in 50 ms of processor time, not 65; 435,600 in 0.30 s, not 0.52."""
+    if any(isinstance(merge, str) or " " in merge[0] + merge[1] or merge[0].startswith("#version") for merge in merges):
+        return merges
+    return [f"{first} {second}" for first, second in merges]
 
 
 def _clip_merges() -> list[tuple[str, str]]:
