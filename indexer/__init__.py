@@ -2,6 +2,7 @@
 
 from .build import BuildOptions, build
 from .compare import CompareOptions, compare_encoders
+from .first import first_photos
 from .plan import Known, Plan, plan
 from .report import Report
 from .walk import Found, Passed, WalkOptions, walk
@@ -17,6 +18,7 @@ __all__ = [
     "WalkOptions",
     "build",
     "compare_encoders",
+    "first_photos",
     "plan",
     "walk",
 ]

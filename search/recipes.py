@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from preprocess import InputError, UnknownName, WeightsError
 
-from .encode import Encoder, EncoderOptions, load_encoder
+from .encode import ENCODERS, Encoder, EncoderOptions, load_encoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,16 +111,14 @@ def encoder_of(library: Library, name: str, options: EncoderOptions) -> Encoder:
 
 
 def index_command(library: Library, recipe: Encoder | str) -> str:
-    """The command that makes the vectors which a recipe lacks; a recipe that the library does not have is given by its encoder."""
-    if isinstance(recipe, str):
-        facts = library.file.recipes[recipe]
-        name, precision = str(facts["encoder"]), str(facts["precision"])
-    else:
-        name, precision = recipe.recipe.encoder, recipe.recipe.precision
+    """The command that makes the vectors which a recipe of the library lacks, or those of an encoder that it has none of."""
+    name = recipe.recipe.encoder if not isinstance(recipe, str) else str(library.file.recipes[recipe]["encoder"])
     words = f"pellucid index --library {shlex.quote(str(library.folder))} --encoder {shlex.quote(name)}"
-    # Without it, the first of them would be brought up to date.
-    others = [i for i in recipes_of(library.file, name) if library.file.recipes[i]["precision"] != precision]
-    return f"{words} --precision {precision}" if others and precision in ("fp32", "int8") and name != "builtin" else words
+    if not isinstance(recipe, str) or name in ENCODERS:
+        return words
+    precision = library.file.recipes[recipe]["precision"]
+    several = {library.file.recipes[other]["precision"] for other in recipes_of(library.file, name)} - {precision}
+    return f"{words} --precision {precision}" if several else words  # without it, the first of them would be brought up to date
 
 
 def use_command(library: Path, name: str) -> str:
