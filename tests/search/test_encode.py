@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from preprocess import Fit, UnknownName, WeightsError, fit, read_image
 from search import ENCODERS, Encoder, EncoderOptions, ImageInput, Model, Recipe, TextInput, load_encoder, normalize
 from search._onnx_clip import PART, OnnxEncoder, builtin_folder, floats
+from search.bench import machine
 
 RECIPE = Recipe("builtin", "ab" * 32, "fp32", "none", 256)
 
@@ -255,7 +256,8 @@ def test_words_are_fed_as_the_model_says(add_model: Any, dtype: Any) -> None:
 def test_what_was_measured_is_used(add_model: Any) -> None:
     folder, *_ = add_model(ImageInput(16), TextInput(length=4))
     assert (OnnxEncoder(folder).batch_size, OnnxEncoder(folder).part) == (OnnxEncoder.batch_size, PART)
-    (folder / "bench.json").write_text(json.dumps({"batch": 24, "part": 3, "threads": 5, "images_per_s": 9.5}))
+    speed = {"precision": "fp32", "batch": 24, "part": 3, "threads": 5, "intra": 1, "images_s": 9.5}
+    (folder / "bench.json").write_text(json.dumps({"format": 1, "machine": machine(), "speeds": [speed]}))
     encoder = OnnxEncoder(folder)
     assert (encoder.batch_size, encoder.part, encoder.threads) == (24, 3, 5)
     assert OnnxEncoder(folder, EncoderOptions(threads=2)).threads == 2  # what was asked for comes first
@@ -264,7 +266,7 @@ def test_what_was_measured_is_used(add_model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '"batch"', '{"batch": 0, "part": "16", "threads": true}', '{"batch": -3, "threads": 1.5}', "\x00"]
+    "text", ["{", "[1]", '"batch"', '{"batch": 0, "part": "16", "threads": true}', '{"format": 1, "speeds": 3}', "\x00"]
 )
 def test_a_damaged_measurement_changes_nothing(add_model: Any, text: str) -> None:
     folder, *_ = add_model(ImageInput(16), TextInput(length=4))
