@@ -1,4 +1,4 @@
-"""Runs builds in forked children, so that 20 of them pay for the imports once. Reads `LIBRARY ROOT` lines; answers with the child's number
+"""Runs builds in forked children, so that 20 of them pay for the imports once. Reads `LIBRARY ROOT ENCODER` lines; answers with the child's number
 and, after one more line, with its exit code."""
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ def slow(method: Any) -> Any:
 
 def main() -> None:
     photo = sys.argv[1]
-    encoder = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["MeanColour"]()
+    make_encoder = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["MeanColour"]
+    encoder = make_encoder()
     encoder.encode_images([encoder.prepare(read_image(photo).pixels)])  # everything lazy is loaded
     for name in ("append", "upsert", "delete", "compact"):
         setattr(Tables, name, slow(getattr(Tables, name)))
     builder.COMMIT_PHOTOS = 4  # type: ignore[attr-defined]
     print("ready", flush=True)
     for line in sys.stdin:
-        folder, root = line.rstrip("\n").split("\t")
+        folder, root, name = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
             try:
-                indexer.build(search.Library(Path(folder), create=True), [Path(root)], encoder)
+                indexer.build(search.Library(Path(folder), create=True), [Path(root)], make_encoder(name))
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 os._exit(1)

@@ -32,8 +32,8 @@ class Builds:
     def __init__(self, server: subprocess.Popen[str]) -> None:
         self.server = server
 
-    def start(self, library: Path, root: Path) -> int:
-        return int(self.ask(f"{library}\t{root}"))
+    def start(self, library: Path, root: Path, encoder: str = "mean-colour") -> int:
+        return int(self.ask(f"{library}\t{root}\t{encoder}"))
 
     def exit_code(self) -> int:
         """Of the build that was started, when it has ended."""
@@ -49,9 +49,9 @@ class Builds:
         assert self.server.stdout
         return self.server.stdout.readline().strip()
 
-    def killed_after(self, seconds: float, library: Path, root: Path) -> bool:
+    def killed_after(self, seconds: float, library: Path, root: Path, encoder: str = "mean-colour") -> bool:
         """Whether the build was still running when it was killed."""
-        child = self.start(library, root)
+        child = self.start(library, root, encoder)
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
         return self.exit_code() == -signal.SIGKILL
@@ -170,3 +170,40 @@ def test_a_first_build_killed_again_and_again(builds: Builds, changed: tuple[Pat
     build(library, [root], encoder)
     build(fresh, [root], encoder)
     assert contents(library) == contents(fresh)
+
+
+def test_another_encoder_killed_at_any_moment(
+    builds: Builds, tmp_path: Path, encoder: Encoder, make_encoder: Callable[..., Any], paint: Callable[..., Path]
+) -> None:
+    """The one in use answers as before, what was made for the other is kept, and the next build finishes it."""
+    root, finer = tmp_path / "photos", make_encoder("finer")
+    for at in range(PHOTOS):
+        paint(root / f"{at % 5}" / f"{at:03}.png", COLOURS[at % 7], seed=at)
+    before = Library(tmp_path / "before", create=True)
+    build(before, [root], encoder)
+    question = Query((Term("red"),), k=500)
+    expected = search(before, question, encoder)
+    start = time.monotonic()
+    shutil.copytree(before.folder, tmp_path / "whole")
+    builds.start(tmp_path / "whole", root, "finer")
+    assert builds.exit_code() == 0
+    whole = time.monotonic() - start
+    digests, vectors = Store(Library(tmp_path / "whole")).vectors(finer.recipe.id)
+    assert len(digests) == PHOTOS
+    rng, hit, partly = random.Random(SEED), 0, 0
+    for at in range(6):
+        place = tmp_path / f"killed {at}"
+        shutil.copytree(before.folder, place)
+        hit += builds.killed_after(whole * (at + rng.random()) / 6, place, root, "finer")
+        library = Library(place)
+        assert library.file.current == encoder.recipe.id
+        assert search(library, question, encoder) == expected
+        kept = len(Store(library).digests(finer.recipe.id))
+        partly += 0 < kept < PHOTOS
+        report = build(library, [root], finer)
+        assert (report.reembedded, report.without_vector) == (PHOTOS - kept, 0)
+        again, rows = Store(library).vectors(finer.recipe.id)
+        assert (again, rows.tobytes()) == (digests, vectors.tobytes())
+        assert search(library, question, encoder) == expected
+    assert hit >= 2
+    assert partly >= 1
