@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import InputError, LibraryDamaged, Limits, is_photo
-from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder, recipes_of
+from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder
 
 from .settings import Settings, load_settings
 
@@ -90,20 +90,25 @@ def run_index(
 
 
 def _with_precision(library: Library, settings: Settings, roots: Sequence[Path], options: BuildOptions) -> tuple[Encoder, str | None]:
-    """The encoder at the precision that the settings ask for, and what was measured to choose it.
+    """The encoder at the precision that the settings ask for, and the line that says what was measured to choose it.
 
     The built-in encoder has one precision. `auto` is that of the library's vectors by this encoder, so that they are never mixed; where there
     are none yet, it is measured on the first photos of the roots.
     """
-    name = encoder_name(settings, library)
-    if name in ENCODERS:
-        return load_encoder(name, encoder_options(settings)), None
-    if settings.precision != "auto":
-        return load_encoder(name, encoder_options(settings, settings.precision)), None
-    encoder = encoder_of(library, name, encoder_options(settings))
-    if options.dry_run or encoder.recipe.id in recipes_of(library.file, name):
+    from indexer import first_photos
+    from search import choose_precision
+
+    name, plain = encoder_name(settings, library), encoder_options(settings)
+    encoder = encoder_of(library, name, plain)
+    if name in ENCODERS or (settings.precision == "auto" and (options.dry_run or encoder.recipe.id in library.file.recipes)):
         return encoder, None
-    return encoder, None
+    if settings.precision != "auto":
+        asked = encoder_options(settings, settings.precision)
+        if not options.dry_run:
+            choose_precision(name, [], asked)  # which makes the files that it needs
+        return load_encoder(name, asked), None
+    decision = choose_precision(name, first_photos(library, roots, encoder.side, options), plain)
+    return load_encoder(name, encoder_options(settings, decision.precision)), decision.line
 
 
 def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> Answer:

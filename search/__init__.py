@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .add import Consent, Runtime, add_model
+    from .bench import Bench, Speed, bench_model
     from .catalogue import CATALOGUE, Recommended, catalogue_markdown
     from .derived import Derived, Spread, make_derived, open_derived
     from .encode import ENCODERS, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .library import Library, LibraryFile, storage_errors
     from .model import ImageInput, Model, TextInput
     from .nearest import INDEXES, NearestIndex
+    from .precision import Decision, choose_precision
     from .query import Query, Term, combine
     from .recipes import Coverage, coverage, coverages, encoder_of, index_command, made_by, recipes_of, use_command
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "add": ("Consent", "Runtime", "add_model"),
+    "bench": ("Bench", "Speed", "bench_model"),
     "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
     "derived": ("Derived", "Spread", "make_derived", "open_derived"),
     "encode": ("ENCODERS", "Encoder", "EncoderOptions", "Prepared", "Recipe", "Vectors", "load_encoder", "model_folders", "normalize"),
@@ -33,6 +36,7 @@ _HOMES = {
     "library": ("Library", "LibraryFile", "storage_errors"),
     "model": ("ImageInput", "Model", "TextInput"),
     "nearest": ("INDEXES", "NearestIndex"),
+    "precision": ("Decision", "choose_precision"),
     "query": ("Query", "Term", "combine"),
     "recipes": ("Coverage", "coverage", "coverages", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
     "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
@@ -44,13 +48,13 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Answer", "Column", "Consent", "Coverage",
-    "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library", "LibraryFile", "Model",
-    "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Spread", "Store", "Term", "Terms", "TextInput",
-    "Vectors", "add_model", "answer", "catalogue_markdown", "check_recipe", "combine", "coverage", "coverages", "encoder_of",
-    "evaluate_retrieval", "evaluate_zeroshot", "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived",
-    "matching_vectors", "model_folders", "normalize", "open_derived", "parse_source", "recipes_of", "search", "storage_errors",
-    "use_command",
+    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Answer", "Bench", "Column", "Consent", "Coverage",
+    "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library", "LibraryFile",
+    "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Speed", "Spread", "Store", "Term", "Terms",
+    "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe", "choose_precision", "combine", "coverage",
+    "coverages", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot", "find_faults", "image_row", "index_command", "load_encoder",
+    "made_by", "make_derived", "matching_vectors", "model_folders", "normalize", "open_derived", "parse_source", "recipes_of", "search",
+    "storage_errors", "use_command",
 ]  # fmt: skip
 
 
