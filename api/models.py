@@ -22,7 +22,7 @@ def list_models(as_json: JsonOption = False) -> None:
     from .output import print_json
     from .settings import load_settings
 
-    facts = list_facts(load_settings().models)
+    facts = list_facts(load_settings().models.absolute())
     print_json(facts) if as_json else print_models(facts)
 
 
@@ -46,7 +46,7 @@ def add(
     from .output import print_json
     from .settings import load_settings
 
-    folder = load_settings().models
+    folder = load_settings().models.absolute()
     with step_bar(not as_json) as (move, pause):
         model = add_model(
             source, folder, name=name, arch=arch, runtime=one_of(runtime, ("onnx", "torch"), "--runtime"),
@@ -66,7 +66,7 @@ def verify(
     from .output import print_json
     from .settings import load_settings
 
-    facts = verify_facts(load_settings().models, name)
+    facts = verify_facts(load_settings().models.absolute(), name)
     print_json(facts) if as_json else print_verified(facts)
     if any(model["faults"] for model in facts["models"]):
         raise typer.Exit(1)

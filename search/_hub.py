@@ -7,6 +7,7 @@ network the cache answers, as long as it has every file that is asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import queue
 import threading
@@ -25,9 +26,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from preprocess import InputError, PellucidError, WeightsError
+from preprocess import InputError, PellucidError, StorageFull, WeightsError
 
-from .library import storage_errors
 from .model import digest_of
 from .progress import Progress
 
@@ -199,15 +199,19 @@ def only_cache() -> Iterator[None]:
 
 @contextlib.contextmanager
 def storage_errors_of_cache() -> Iterator[None]:
-    """A full disk is an error of ours; whatever else goes wrong stays what it is."""
-    import errno
-
+    """A cache that takes no more is an error of ours; whatever else goes wrong stays what it is."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
-            with storage_errors(Path(constants.HF_HUB_CACHE)):
-                raise
+        folder = constants.HF_HUB_CACHE
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull(
+                f"The disk of the hub's cache, {folder}, is full. Free some space, or set HF_HOME to a folder elsewhere."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise WeightsError(
+                f"The hub's cache, {folder}, cannot be written: {error.strerror}. Set HF_HOME to a folder that can."
+            ) from error
         raise
 
 

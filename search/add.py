@@ -17,6 +17,7 @@ from .staging import staged
 from .verify import find_faults, probe_of
 
 if TYPE_CHECKING:
+    from ._hub import Repository
     from ._open_clip import Loaded
 
 Consent: TypeAlias = bool | Callable[[Terms], bool]
@@ -66,7 +67,7 @@ def add_model(
     wanted = parse_source(source)
     given = checked_name(name or _name_of(wanted), wanted)
     job = _Job(wanted, given, arch, runtime, accept_licence, offline, on_progress)
-    models = models.expanduser().absolute()
+    models = models.absolute()
     with staged(models, given, replace=force) as folder:
         model = _MAKERS[wanted.kind](job, folder)
         model.write(folder)
@@ -90,8 +91,18 @@ def _name_of(source: Source) -> str:
     """The source's own name; a model folder of ours keeps the name that its vectors bear."""
     folder = Path(source.place).expanduser()
     if source.kind == "path" and (folder / "weights.json").is_file():
-        return Model.read(folder).name
+        return _facts_of(folder).name
     return source.default_name
+
+
+def _facts_of(folder: Path) -> Model:
+    """As `Model.read`, with the remedy for a folder that is not among the models."""
+    try:
+        return Model.read(folder)
+    except WeightsError as error:
+        if error.__cause__ is None:  # of a later format
+            raise
+        raise WeightsError(f"{folder / 'weights.json'} is damaged ({error.__cause__}). Copy the folder again.") from error.__cause__
 
 
 def _from_open_clip(job: _Job, folder: Path) -> Model:
@@ -104,7 +115,7 @@ def _from_open_clip(job: _Job, folder: Path) -> Model:
     exact = replace(job, source=Source("open_clip", found.arch, found.tag))
     licence = exact.agree(repository.licence)
     here = next((file for file in found.files if file in repository.sizes or _hub.cached_file(found.repository, file)), found.files[-1])
-    _hub.fetch(repository, [here], job.on_progress)
+    _hub.fetch(repository, [*_card(repository), here], job.on_progress)
     _fetch_texts(found.others, job.offline or repository.cached, job.on_progress)
     job.on_progress("load", None)
     from ._open_clip import load_pretrained
@@ -124,14 +135,18 @@ def _fetch_texts(repositories: Iterable[str], offline: bool, on_progress: Progre
         )
 
 
+def _card(repository: Repository) -> list[str]:
+    """The card goes into the cache too, so that the licence is known there."""
+    return ["README.md"] if "README.md" in repository.sizes else []
+
+
 def _from_hub(job: _Job, folder: Path) -> Model:
     from . import _hub
     from .immich import GRAPHS, SMALL, from_immich, outside
 
     repository = _hub.look(job.source.place, offline=job.offline)
     licence = job.agree(repository.licence)
-    card = ["README.md"] if "README.md" in repository.sizes else []
-    found = _hub.fetch(repository, [*card, *SMALL, *GRAPHS], job.on_progress)
+    found = _hub.fetch(repository, [*_card(repository), *SMALL, *GRAPHS], job.on_progress)
     beside = [f"{graph.rpartition('/')[0]}/{name}" for graph in GRAPHS for name in outside(found[graph])]
     if beside:
         _hub.fetch(repository, beside, job.on_progress)
@@ -166,7 +181,7 @@ def _from_folder(job: _Job, path: Path, folder: Path) -> Model:
 
 def _copied(job: _Job, path: Path, folder: Path) -> Model:
     """A model folder of ours, from another machine perhaps: its files, facts and source stay what they are."""
-    model = Model.read(path)
+    model = _facts_of(path)
     licence = job.agree("" if model.licence == NOT_STATED else model.licence)
     odd = [name for name in model.files if Path(name).name != name or name.startswith(".")]
     wrong = odd or model.wrong_files(path)

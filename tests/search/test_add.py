@@ -221,6 +221,8 @@ def test_our_own_folder_keeps_its_name_facts_and_vectors(immich: Immich, tmp_pat
     assert add_model(f"path:{moved}", models, name="second").identity("fp32") == first.identity("fp32")
     (moved / "text.onnx").write_bytes(b"damaged")
     refused(models, moved, r"text\.onnx is missing, or is not the file", name="third")
+    (moved / "weights.json").write_text("{")
+    refused(models, moved, r"weights\.json is damaged .*Copy the folder again")
 
 
 def test_a_folder_that_names_files_elsewhere_is_refused(immich: Immich, tmp_path: Path, models: Path) -> None:

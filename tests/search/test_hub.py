@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
+import os
 import socket
 import threading
 import time
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from preprocess import InputError, PellucidError, WeightsError
+from preprocess import InputError, PellucidError, StorageFull, WeightsError
 from search import EncoderOptions, Model, Terms, add_model, load_encoder
 
 NAME = "some/model"
@@ -264,6 +266,34 @@ def test_research_only_terms_want_consent_before_anything_is_downloaded(publishe
     assert add_model(f"hub:{NAME}", tmp_path / "models", accept_licence=True).licence in ("apple-amlr", "cc-by-nc-4.0")
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "match"),
+    [(errno.ENOSPC, StorageFull, "is full.*HF_HOME"), (errno.EROFS, WeightsError, "cannot be written.*HF_HOME")],
+)
+def test_a_cache_that_takes_no_more(
+    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PellucidError], match: str
+) -> None:
+    from search import _hub
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(_hub, "hf_hub_download", full)
+    refused(tmp_path / "models", match, kind)
+
+
+def test_a_checkpoints_tokenizer_is_looked_for_before_torch_is_imported(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if importlib.util.find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed")
+    endpoint(monkeypatch, "http://127.0.0.1:1")
+    (tmp_path / "weights.pt").write_bytes(b"something")
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match=r"cannot be reached.*timm/ViT-B-16-SigLIP2"):
+        add_model(f"path:{tmp_path / 'weights.pt'}", tmp_path / "models", arch="ViT-B-16-SigLIP2")
+    assert time.monotonic() - start < LIMIT_S
+    assert models_in(tmp_path / "models") == []
+
+
 def test_no_stated_licence_is_said(published: Any, tmp_path: Path) -> None:
     published.licences.clear()
     assert add_model(f"hub:{NAME}", tmp_path / "models").licence == "not stated"
@@ -280,3 +310,65 @@ def test_open_clips_weights_are_looked_for_before_torch_is_imported(hub: Any, tm
         add_model("open_clip:ViT-B-32/opeanai", tmp_path / "models")
     assert time.monotonic() - start < LIMIT_S
     assert models_in(tmp_path / "models") == []
+
+
+@pytest.fixture
+def tiny_weights(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An architecture of open_clip's kind that is small, with random weights on the hub under the tag "ours"."""
+    if importlib.util.find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed")
+    import open_clip
+    from open_clip import factory
+    from open_clip.pretrained import _PRETRAINED
+    from safetensors.torch import save_file
+
+    from search import pretrained
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_width": 32},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    entry = {"hf_hub": "some/tiny/"}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "Tiny", config)
+    monkeypatch.setitem(_PRETRAINED, "Tiny", {"ours": entry})
+    monkeypatch.setattr(pretrained, "_table", lambda: {"Tiny": {"ours": entry}})
+    monkeypatch.setattr(pretrained, "architecture", lambda _arch: config)
+    module = open_clip.create_model("Tiny")
+    (tmp_path / "published").mkdir()
+    save_file(
+        {name: value.contiguous() for name, value in module.state_dict().items()}, tmp_path / "published" / "open_clip_model.safetensors"
+    )
+    (tmp_path / "published" / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
+    hub.repositories["some/tiny"] = tmp_path / "published"
+    hub.licences["some/tiny"] = {"license": "mit"}
+    return hub
+
+
+def test_open_clips_weights_come_from_the_hub_and_then_from_its_cache(
+    tiny_weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add_model("open_clip:Tiny/ours", tmp_path / "first")
+    assert (first.name, first.source, first.licence, first.dim) == ("Tiny--ours", "open_clip:Tiny/ours", "mit", 16)
+    assert first.measured["image_cosine"] > 0.9999
+    asked = len(tiny_weights.asked)
+    endpoint(monkeypatch, "http://127.0.0.1:1")
+    again = add_model("open_clip:Tiny/ours", tmp_path / "second")
+    assert (again.files, again.licence) == (first.files, "mit")
+    assert len(tiny_weights.asked) == asked
+
+
+def test_weights_that_are_not_in_the_cache_are_an_error_with_the_remedy(
+    tiny_weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    add_model("open_clip:Tiny/ours", tmp_path / "first")
+    (link,) = Path(constants.HF_HUB_CACHE).glob("models--some--tiny/snapshots/*/open_clip_model.safetensors")
+    link.unlink()
+    endpoint(monkeypatch, "http://127.0.0.1:1")
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match=r"cannot be reached.*models--some--tiny"):
+        add_model("open_clip:Tiny/ours", tmp_path / "second")
+    assert time.monotonic() - start < LIMIT_S
+    assert models_in(tmp_path / "second") == []
