@@ -52,6 +52,8 @@ docs-write: $(VENV)/.dev ## Write the generated pages anew
 
 bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/nearest.py
 	$(BIN)/python benchmarks/memory.py

@@ -22,12 +22,8 @@ from typing import Any
 from preprocess import InputError, WeightsError
 
 from .library import _try_lock
-from .model import DATA, IMAGE, IMAGE_INT8, Model, digest_of, remedy
+from .model import DATA, IMAGE, IMAGE_INT8, LARGEST_FILE, Model, digest_of, remedy
 from .staging import _writing
-
-LARGEST_FILE = 50_000_000
-"""Bytes of weights that go into the graph's own file. Those in a file beside it are mapped into memory instead of parsed and copied, and a
-protobuf message ends at 2 GiB."""
 
 
 def make_int8(folder: Path) -> Path:
@@ -82,6 +78,8 @@ def _quantized(folder: Path, place: Path) -> list[Path]:
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise WeightsError(f"{source} cannot be made int8: {reason}. Use --precision fp32. {remedy(folder)}") from error
+    for file in place.iterdir():
+        file.chmod(source.stat().st_mode)  # onnx makes a weight file for its owner alone
     return sorted(place.iterdir(), key=lambda file: file.name == IMAGE_INT8)
 
 

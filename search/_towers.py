@@ -20,14 +20,12 @@ from torch import nn
 from torch.nn import functional
 
 from ._torch_clip import normalized
-from .model import DATA
+from .model import DATA, LARGEST_FILE
 
 if TYPE_CHECKING:
     from ._open_clip import Loaded
 
 OPSET = 18
-LARGEST_FILE = 1_900_000_000
-"""Bytes of weights that go into the graph's own file; a protobuf message ends at 2 GiB."""
 
 
 class ImageTower(nn.Module):
@@ -89,7 +87,7 @@ def text_tower(module: Any) -> ShortTextTower | TextTower:
 
 
 def write_graph(tower: nn.Module, example: torch.Tensor, file: Path, name: str, axes: dict[int, str]) -> None:
-    """Write a tower's graph: input `name`, whose `axes` vary, output "vectors"; weights over 1.9 GB go into a file beside it.
+    """Write a tower's graph: input `name`, whose `axes` vary, output "vectors"; weights over 50 MB go into a file beside it.
 
     Memory: two to three times the tower's weights.
     """
@@ -107,10 +105,11 @@ def write_graph(tower: nn.Module, example: torch.Tensor, file: Path, name: str, 
                 opset_version=OPSET,
                 dynamo=False,
             )
-        if large:  # torch makes a file of each weight
+        if large:  # above 2 GB torch makes a file of each weight
             import onnx
 
             onnx.save_model(onnx.load(target), file, save_as_external_data=True, location=file.name + DATA)
+            file.with_name(file.name + DATA).chmod(file.stat().st_mode)  # which onnx makes for its owner alone
 
 
 @contextlib.contextmanager

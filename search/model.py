@@ -14,6 +14,9 @@ from preprocess import WeightsError
 FORMAT = 2
 IMAGE, IMAGE_INT8, TEXT, TOKENIZER, TORCH = "image.onnx", "image.int8.onnx", "text.onnx", "tokenizer.json", "model.safetensors"
 DATA = ".data"  # behind a graph's name: its weights, where they are too large for one file
+LARGEST_FILE = 50_000_000
+"""Bytes of weights that go into a graph's own file. Those in a file beside it are mapped into memory instead of parsed and copied: ViT-B-32's
+text tower (254 MB) is ready in 0.07 s instead of 0.57, in half the memory. A protobuf message ends at 2 GiB in any case."""
 
 
 @dataclass(frozen=True, slots=True)
