@@ -22,7 +22,7 @@ def list_models(as_json: JsonOption = False) -> None:
     from .output import print_json
     from .settings import load_settings
 
-    facts = list_facts(load_settings().models.absolute())
+    facts = list_facts(load_settings().models.expanduser().absolute())
     print_json(facts) if as_json else print_models(facts)
 
 
@@ -46,7 +46,7 @@ def add(
     from .output import print_json
     from .settings import load_settings
 
-    folder = load_settings().models.absolute()
+    folder = load_settings().models.expanduser().absolute()
     with step_bar(not as_json) as (move, pause):
         model = add_model(
             source, folder, name=name, arch=arch, runtime=one_of(runtime, ("onnx", "torch"), "--runtime"),
@@ -66,7 +66,7 @@ def verify(
     from .output import print_json
     from .settings import load_settings
 
-    facts = verify_facts(load_settings().models.absolute(), name)
+    facts = verify_facts(load_settings().models.expanduser().absolute(), name)
     print_json(facts) if as_json else print_verified(facts)
     if any(model["faults"] for model in facts["models"]):
         raise typer.Exit(1)
@@ -117,3 +117,22 @@ def compare(
     with quiet_decoders(), count_bar("embedding", not as_json) as move:
         facts = run_compare(first, second, sample=sample, library=library, on_progress=move)
     print_json(facts) if as_json else comparison_summary(facts)
+
+
+@models_app.command("bench")
+def bench(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model.", show_default="the settings' encoder")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model on this machine: images a second, milliseconds a query, memory, loading. The best settings are used from then on."""
+    from search import EncoderOptions, bench_model
+
+    from .bench_output import print_bench
+    from .model_output import step_bar
+    from .output import print_json
+    from .settings import load_settings
+
+    settings = load_settings(encoder=name)
+    with step_bar(not as_json) as (move, _pause):
+        measured = bench_model(settings.encoder or "builtin", EncoderOptions(settings.models.expanduser()), lambda step: move(step, None))
+    print_json(measured.as_dict()) if as_json else print_bench(measured)

@@ -67,7 +67,10 @@ def test_packages_are_typed_and_say_what_they_are(package: str) -> None:
         assert getattr(module, name) is not None
 
 
-WITH_EXAMPLES = ["preprocess.choose", "preprocess.formats", "search.query", "search.encode", "api.cli"]
+WITH_EXAMPLES = [
+    "preprocess.choose", "preprocess.formats", "search.query", "search.encode", "search.clean", "search.precision", "search.sources",
+    "search._bench_child", "api.cli",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
