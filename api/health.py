@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import PellucidError, UnknownName
+from preprocess import PellucidError, WeightsError
 
 from .output import SHOWN_FAILURES, console, plain
 from .wiring import folder_bytes
@@ -129,7 +129,7 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
             else:
                 state = "complete"
         except PellucidError as error:
-            damaged, state = not isinstance(error, UnknownName), str(error)
+            damaged, state = isinstance(error, WeightsError), str(error)
         recipe["state"] = state
         if damaged or (recipe["current"] and state != "complete"):
             problems.append(state)

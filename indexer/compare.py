@@ -201,7 +201,7 @@ def _nearest(rows: Vectors) -> NDArray[np.int64]:
 def _cost(store: Store, encoder: Encoder, photos: int) -> dict[str, Any]:
     """Bytes on disk and in memory for a library of so many photos: measured where it has these vectors, estimated from their size otherwise.
 
-    A search reads the whole index, which is mapped into memory, and holds the model.
+    A search reads the whole index, which is mapped into memory, and holds the towers.
     """
     recipe, library = encoder.recipe, store.library
     stored = len(store.digests(recipe.id)) if recipe.id in library.file.recipes else 0
@@ -210,10 +210,23 @@ def _cost(store: Store, encoder: Encoder, photos: int) -> dict[str, Any]:
         _bytes(library.store / f"{store.vector_table(recipe.id)}.lance") if stored == photos else photos * _row_bytes(store, recipe.dim)
     )
     indexed = index.stat().st_size if stored == photos and index.is_file() else photos * recipe.dim * 2
-    folder = getattr(encoder, "folder", None)
+    folder: Path | None = getattr(encoder, "folder", None)
     model = _bytes(folder) if folder is not None else 0
     return {"encoder": recipe.encoder, "recipe": recipe.id, "precision": recipe.precision, "dim": recipe.dim, "stored": stored,
-            "vectors_bytes": vectors, "index_bytes": indexed, "model_bytes": model, "memory_bytes": indexed + model}  # fmt: skip
+            "vectors_bytes": vectors, "index_bytes": indexed, "model_bytes": model, "memory_bytes": indexed + _towers(encoder, folder)}  # fmt: skip
+
+
+def _towers(encoder: Encoder, folder: Path | None) -> int:
+    """Bytes of the graphs that this encoder runs: not those of another precision."""
+    if folder is None:
+        return 0
+    own = getattr(encoder, "graph", None)
+    graphs = [
+        file
+        for file in folder.glob("*.onnx*")
+        if own is None or not file.name.startswith("image.") or file.name.removesuffix(".data") == own
+    ]
+    return sum(file.stat().st_size for file in graphs)
 
 
 def _row_bytes(store: Store, dim: int) -> int:

@@ -118,7 +118,8 @@ def index_command(library: Library, recipe: Encoder | str) -> str:
         return words
     precision = library.file.recipes[recipe]["precision"]
     several = {library.file.recipes[other]["precision"] for other in recipes_of(library.file, name)} - {precision}
-    return f"{words} --precision {precision}" if several else words  # without it, the first of them would be brought up to date
+    asks = several and precision in ("fp32", "int8")  # others come with their runtime
+    return f"{words} --precision {precision}" if asks else words  # without it, the first of them would be brought up to date
 
 
 def use_command(library: Path, name: str) -> str:

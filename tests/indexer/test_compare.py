@@ -179,3 +179,22 @@ def test_two_versions_of_one_encoder_can_be_compared(indexed: Library, encoder: 
     later.recipe = replace(later.recipe, precision="int8")
     assert isinstance(later.recipe, Recipe)
     assert compare_encoders(indexed, encoder, later)["overlap"] == 1.0
+
+
+def test_the_model_counts_with_the_graphs_that_it_runs(
+    indexed: Library, encoder: Encoder, make_encoder: Callable[..., Any], tmp_path: Path
+) -> None:
+    finer = make_encoder("finer")
+    finer.folder, finer.graph = tmp_path / "model", "image.int8.onnx"
+    finer.folder.mkdir()
+    for name, size in {
+        "image.onnx": 1000,
+        "image.onnx.data": 10_000,
+        "image.int8.onnx": 300,
+        "text.onnx": 20,
+        "text.onnx.data": 7,
+        "x.json": 5,
+    }.items():
+        (finer.folder / name).write_bytes(b"x" * size)
+    cost = compare_encoders(indexed, encoder, finer)["encoders"][1]
+    assert (cost["model_bytes"], cost["memory_bytes"] - cost["index_bytes"]) == (11_332, 327)
