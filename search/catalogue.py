@@ -10,7 +10,7 @@ _OPEN_CLIP = "https://github.com/mlfoundations/open_clip/blob/main/docs/openclip
 _OPEN_CLIP_RETRIEVAL = "https://github.com/mlfoundations/open_clip/blob/main/docs/openclip_retrieval_results.csv"
 _SIGLIP2 = "https://github.com/google-research/big_vision/blob/main/big_vision/configs/proj/image_text/README_siglip2.md"
 _PE = "https://github.com/facebookresearch/perception_models/blob/main/README.md"
-_MOBILECLIP2 = "https://huggingface.co/apple/MobileCLIP2-B/blob/main/README.md"
+_MOBILECLIP2 = "https://github.com/apple/ml-mobileclip/blob/main/results/mobileclip2_{}.jsonl"
 _OPENAI = "https://github.com/openai/CLIP/blob/main/LICENSE"
 
 
@@ -111,11 +111,11 @@ CATALOGUE: Sequence[Recommended] = (
     ),
     Recommended(
         "open_clip:MobileCLIP2-S0/dfndr2b", "MobileCLIP2-S0", 512, 256, 74.8, "English", "apple-amlr", _card("timm/MobileCLIP2-S0-OpenCLIP"),
-        "research: the quickest of its quality", imagenet=71.5, imagenet_source=_MOBILECLIP2, research_only=True,
+        "research: the quickest of its quality", **_both(71.53, 43.68, _MOBILECLIP2.format("s0")), research_only=True,
     ),
     Recommended(
         "open_clip:MobileCLIP2-S2/dfndr2b", "MobileCLIP2-S2", 512, 256, 99.2, "English", "apple-amlr", _card("timm/MobileCLIP2-S2-OpenCLIP"),
-        "research: quick, and better", imagenet=77.2, imagenet_source=_MOBILECLIP2, research_only=True,
+        "research: quick, and better", **_both(77.24, 48.82, _MOBILECLIP2.format("s2")), research_only=True,
     ),
     Recommended(
         "open_clip:ViT-B-16-quickgelu/dfn2b", "ViT-B-16-quickgelu", 512, 224, 149.6, "English", "apple-amlr", _card("apple/DFN2B-CLIP-ViT-B-16"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,12 @@ def test_the_table_has_each_row_with_its_sources() -> None:
         assert row.imagenet_source in line
         assert ("research only" in line) == row.research_only
         assert ("not found" in line) == (row.coco is None or row.imagenet is None)
+
+
+def test_a_figure_that_was_not_found_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(CATALOGUE[0], coco=None, coco_source="")
+    monkeypatch.setattr("search.catalogue.CATALOGUE", (row,))
+    assert "| not found |" in catalogue_markdown()
 
 
 @needs_open_clip
