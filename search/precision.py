@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess import PellucidError
+from preprocess import InputError, PellucidError
 
 from .encode import ENCODERS, EncoderOptions, load_encoder
 
@@ -52,18 +52,20 @@ def choose_precision(name: str, photos: Sequence[RgbImage], options: EncoderOpti
     Raises:
         UnknownName: no encoder has this name.
         WeightsError: its files are missing or damaged, or int8 was asked for and cannot be made.
-        InputError: int8 was asked for, of a model that is something else itself.
+        InputError: a precision was asked for that the model does not have.
     """
     from ._onnx_clip import OnnxEncoder
 
-    own = load_encoder(name, replace(options, precision=None))
-    asked = options.precision
-    if name in ENCODERS or type(own) is not OnnxEncoder or (own.model.precision != "fp32" and asked in (None, "auto")):
+    asked = None if options.precision == "auto" else options.precision
+    own = load_encoder(name, replace(options, precision="int8" if asked == "int8" else None))  # which has a say in the runtime
+    if name in ENCODERS or type(own) is not OnnxEncoder or (own.model.precision != "fp32" and asked in (None, own.model.precision)):
         return Decision(own.recipe.precision, f"{own.recipe.precision}: {name} has no other precision here.")
-    if asked not in (None, "auto"):
+    if own.model.precision != "fp32":
+        raise InputError(f"{name} is {own.model.precision} itself and has no other precision. Leave --precision at auto.")
+    if asked is not None:
         if asked == "int8":
             _make_int8(own)
-        return Decision(str(asked), f"{asked}: as asked for.")
+        return Decision(asked, f"{asked}: as asked for.")
     prepared = distinct([own.prepare(pixels) for pixels in photos[:MOST_PHOTOS]])
     if len(prepared) < LEAST_PHOTOS:
         different = f"{len(prepared)} different {'photo' if len(prepared) == 1 else 'photos'}"

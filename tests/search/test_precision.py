@@ -136,9 +136,10 @@ def test_one_precision_needs_no_choice(make_model: MakeModel, photos: list[Any])
         decision = choose_precision("builtin", photos, EncoderOptions(precision=asked))
         assert (decision.precision, decision.line) == (builtin, f"{builtin}: builtin has no other precision here.")
     folder = make_model("rough", precision="int8")
-    assert choose_precision("rough", photos, EncoderOptions(folder.parent)).precision == "int8"
+    for asked in (None, "auto", "int8"):
+        assert choose_precision("rough", photos, EncoderOptions(folder.parent, asked)).precision == "int8"
     with pytest.raises(InputError, match="is int8 itself"):
-        choose_precision("rough", photos, EncoderOptions(folder.parent, "int8"))
+        choose_precision("rough", photos, EncoderOptions(folder.parent, "fp32"))
     with pytest.raises(UnknownName, match="No encoder named 'smooth'"):
         choose_precision("smooth", photos, EncoderOptions(folder.parent))
 
