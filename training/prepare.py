@@ -92,6 +92,8 @@ def main() -> None:
     train_arrays(options.data, options.work)
     tables = json.loads((options.work / "texts.json").read_text())
     np.save(options.work / "vectors.npy", embed(tables["words"]))
+    captions = (options.data / "text" / "flickr-captions.txt").read_text(encoding="utf-8").splitlines()
+    np.save(options.work / "captions.npy", embed(captions))  # sentences without photos, to tell a photo's own from
     words = json.loads((options.work / "eval.json").read_text())
     for name in ("retrieval-coco", "retrieval-flickr"):
         np.save(options.work / f"{name}-vectors.npy", embed([c for row in words[name] for c in row]))

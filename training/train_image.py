@@ -25,7 +25,10 @@ from views import random_views
 BATCH = 256
 SIDES = ((0.45, 48), (0.85, 64), (1.0, 80))
 """Up to which part of the schedule the tower sees which side: small pictures teach the same things at half the cost."""
-OTHERS = 2560  # texts of other photos in every batch
+OTHERS, SENTENCES = 2560, 768  # texts of other photos in every batch, and in the later part sentences without photos
+LATE = 0.5
+"""From this part of the schedule on, half of the captioned photos come in batches of their own: among each other they are hard to tell apart, among
+photos of single things they are not. And sentences without photos are added to what every photo's own text must be told from."""
 SAVE_S = 240.0
 
 
@@ -38,6 +41,7 @@ class Words:
         self.photo_texts, self.variants, self.degraded = tables["photo_texts"], tables["variants"], tables["degraded"]
         self.groups = torch.tensor(tables["groups"])
         self.quality = torch.arange(len(tables["words"]) - 6, len(tables["words"]))
+        self.sentences = functional.normalize(torch.from_numpy(np.load(work / "captions.npy")).float(), dim=-1)
         self.bank = torch.tensor(sorted({v for row in self.variants for v in row}))
 
     def pick(self, photos: np.ndarray, kinds: Tensor, random: np.random.Generator) -> Tensor:
@@ -94,6 +98,8 @@ class Run:
         average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
         self.averages = [torch.optim.swa_utils.AveragedModel(m, multi_avg_fn=average, use_buffers=True) for m in (self.tower, self.map)]
         self.step, self.curve, self.peak = 0, [], options.rate
+        self.batches = 1  # in a pass; one fewer than photos give, as the two parts of a late pass each leave a rest
+        self.batches = len(self.order(0)) // BATCH - 1
         self.modules = [self.tower, self.map, *self.averages]
         if (self.folder / "checkpoint.pt").exists():
             self.load()
@@ -119,8 +125,13 @@ class Run:
         """A pass: every photo once, those with real sentences four times (4% of the photos, and most of what retrieval learns from)."""
         words = self.words
         captioned = [at for at, texts in enumerate(words.photo_texts) if words.groups[at] < 0 and len(texts) != 3]  # three: product titles
-        every = np.concatenate([np.arange(len(words.photo_texts)), *([captioned] * 3)])
-        return np.random.default_rng((self.seed, number)).permutation(every)
+        random, every = np.random.default_rng((self.seed, number)), np.arange(len(words.photo_texts))
+        if number * self.batches < LATE * self.steps:
+            return random.permutation(np.concatenate([every, *([captioned] * 3)]))
+        mixed = random.permutation(np.concatenate([every, captioned]))
+        alone = random.permutation(np.concatenate([captioned] * 2))
+        batches = [part[at : at + BATCH] for part in (mixed, alone) for at in range(0, len(part) - BATCH + 1, BATCH)]
+        return np.concatenate([batches[at] for at in random.permutation(len(batches))])
 
     def loss(self, chosen: np.ndarray, side: int) -> Tensor:
         """One batch: contrastive, and every fourth step the rated photos."""
@@ -133,6 +144,8 @@ class Run:
         twist = (rows[bad] - words.degraded) // 6 * 6 + words.degraded + torch.randint(0, 6, (int(bad.sum()),))
         others = words.bank[torch.randint(0, len(words.bank), (OTHERS,))]
         sentences = words.rows[torch.cat([rows, clean, twist, others])]
+        if self.step >= LATE * self.steps:
+            sentences = torch.cat([sentences, words.sentences[torch.randint(0, len(words.sentences), (SENTENCES,))]])
         like = sentences[:BATCH] @ sentences.T
         group = words.groups[torch.from_numpy(chosen)]
         same = (group[:, None] == group[None, :]) & (group >= 0)[None, :] & ~bad[:, None] & ~bad[None, :]
@@ -177,12 +190,11 @@ class Run:
         """To the last step."""
         begun = last_save = time.monotonic()
         first, losses, number, order = self.step, [], -1, np.zeros(0, int)
-        batches = len(self.order(0)) // BATCH
         while self.step < self.steps:
-            if self.step // batches != number:
-                number = self.step // batches
+            if self.step // self.batches != number:
+                number = self.step // self.batches
                 order = self.order(number)
-            at = self.step % batches * BATCH
+            at = self.step % self.batches * BATCH
             losses.append(self.update(order[at : at + BATCH]))
             if self.step % 100 == 0:
                 row = {
