@@ -164,12 +164,13 @@ def print_models(facts: Mapping[str, Any]) -> None:
         cells = (model["name"], str(model["dim"]), kinds, _megabytes(model["bytes"]), model["licence"], model["source"], model["path"])
         here.add_row(*map(plain, cells))
     out.print(here)
+    out.print(f"Models that are added lie in {plain(facts['folder'])}")
     table = Table("recommended", "ImageNet", "COCO", "size", "dim", "languages", "licence", "for whom", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in facts["recommended"]:
         licence = row["licence"] + (", research only" if row["research_only"] else "")
         table.add_row(
             row["source"], _percent(row["imagenet"]), _percent(row["coco"]), f"{row['megabytes']:,.0f} MB", str(row["dim"]), row["languages"],
-            licence, row["for_whom"],
+            licence, ("added: " if row["added"] else "") + row["for_whom"],
         )  # fmt: skip
     out.print(table)
     out.print(

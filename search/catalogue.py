@@ -111,7 +111,7 @@ CATALOGUE: Sequence[Recommended] = (
     ),
     Recommended(
         "open_clip:MobileCLIP2-S0/dfndr2b", "MobileCLIP2-S0", 512, 256, 74.8, "English", "apple-amlr", _card("timm/MobileCLIP2-S0-OpenCLIP"),
-        "research: the quickest of its quality", **_both(71.53, 43.68, _MOBILECLIP2.format("s0")), research_only=True,
+        "research: small and quick", **_both(71.53, 43.68, _MOBILECLIP2.format("s0")), research_only=True,
     ),
     Recommended(
         "open_clip:MobileCLIP2-S2/dfndr2b", "MobileCLIP2-S2", 512, 256, 99.2, "English", "apple-amlr", _card("timm/MobileCLIP2-S2-OpenCLIP"),

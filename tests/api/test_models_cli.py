@@ -39,6 +39,16 @@ def test_what_ships_and_what_is_recommended_are_listed(models: Path, pellucid: C
     for row in ran.json["recommended"]:
         assert row["source"] in shown.out
     assert "research only" in shown.out
+    assert str(models) in shown.out
+
+
+def test_a_recommended_model_that_is_here_is_marked(models: Path, immich: Immich, tmp_path: Path, hub: Any, pellucid: Command) -> None:
+    hub.repositories["immich-app/ViT-B-16-SigLIP2__webli"] = immich(tmp_path / "m")
+    ran = pellucid("models", "add", "hub:immich-app/ViT-B-16-SigLIP2__webli", "--json")
+    assert (ran.code, ran.json["licence"]) == (0, "Apache-2.0")
+    rows = pellucid("models", "list", "--json").json["recommended"]
+    assert [row["source"] for row in rows if row["added"]] == ["open_clip:ViT-B-16-SigLIP2/webli"]
+    assert "added: " in pellucid("models", "list").out
 
 
 def test_a_model_is_added_listed_verified_and_answers(models: Path, immich: Immich, tmp_path: Path, pellucid: Command) -> None:
