@@ -170,9 +170,10 @@ def _check(repository: Repository, file: str, path: Path) -> None:
     blob = path.resolve()
     wanted = repository.digests.get(file) or (blob.name if len(blob.name) == 64 else "")
     if wanted and digest_of(path) != wanted:
-        if blob.name == wanted:
-            blob.unlink(missing_ok=True)
-        raise WeightsError(f"{file} of {repository.name} is damaged: its sha256 is not what the hub says. Run the same command again.")
+        for damaged in (path, blob):
+            damaged.unlink(missing_ok=True)
+        again = "Run the same command again" + (", where the hub can be reached." if repository.cached else ".")
+        raise WeightsError(f"{file} of {repository.name} is damaged: its sha256 is not what the hub says. {again}")
 
 
 @contextlib.contextmanager

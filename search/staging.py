@@ -8,12 +8,13 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from preprocess import InputError, LibraryDamaged, WeightsError
 
 from .library import _try_lock, storage_errors
 
-_MADE = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<kind>new|old)")
+_MADE = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>new|old)")
 
 
 @contextlib.contextmanager
@@ -62,39 +63,28 @@ def _swap(fresh: Path, target: Path, old: Path) -> None:
 
 
 def sweep(models: Path, held: str = "") -> None:
-    """Remove what killed runs have left; a model that was about to be replaced gets its name back. `held` is a name that we have locked."""
+    """Remove what killed runs have left; a model that was about to be replaced gets its name back. `held` is a name that we have locked.
+
+    A run that goes on holds its name's lock, in another container too, where its process has another number.
+    """
     for folder in sorted(models.glob(".*")):
         found = _MADE.fullmatch(folder.name)
-        if not found or not folder.is_dir() or (found["name"] != held and _runs(int(found["process"]))):
+        if not found or not folder.is_dir():
             continue
-        target = models / found["name"]
-        if found["kind"] == "old" and not target.exists():
-            folder.rename(target)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    if os.name != "posix":
-        return True  # there, asking a process with `kill` would end it; its own name's lock tells
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # it is somebody else's, or no number of a process
-        return True
-    return True
+        name, kind = found["name"], found["kind"]
+        with contextlib.suppress(WeightsError), contextlib.nullcontext() if name == held else _alone(models, name):
+            target = models / name
+            if kind == "old" and not target.exists():
+                folder.rename(target)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _alone(models: Path, name: str) -> Iterator[None]:
     """One process at a time adds a name; the lock goes with the process, however that ends."""
     file = models / f".{name}.lock"
-    with file.open("a+", encoding="utf-8") as handle:
-        if not _try_lock(handle):
-            handle.seek(0)
-            holder = handle.read().strip() or "another process"
-            raise WeightsError(f"{name} is being added to {models} by {holder}. Wait until it ends, or give another --name.")
+    with _locked(file, f"{name} is being added to {models}") as handle:
         handle.seek(0)
         handle.truncate()
         handle.write(f"process {os.getpid()}")
@@ -104,6 +94,24 @@ def _alone(models: Path, name: str) -> Iterator[None]:
         finally:
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+@contextlib.contextmanager
+def _locked(file: Path, what: str) -> Iterator[IO[str]]:
+    while True:
+        with file.open("a+", encoding="utf-8") as handle:
+            if not _try_lock(handle):
+                handle.seek(0)
+                holder = handle.read().strip() or "another process"
+                raise WeightsError(f"{what} by {holder}. Wait until it ends, or give another --name.")
+            try:
+                ours = os.path.samestat(os.fstat(handle.fileno()), file.stat())
+            except FileNotFoundError:
+                ours = False
+            if ours:
+                yield handle
+                return
+        # the one who held it has taken the file away between our opening and locking it
 
 
 @contextlib.contextmanager

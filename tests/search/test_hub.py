@@ -243,7 +243,8 @@ def test_a_download_that_breaks_off_leaves_nothing_and_can_be_run_again(
     assert add_model(f"hub:{NAME}", tmp_path / "models").dim == 8
 
 
-def test_a_file_that_is_not_what_the_hub_says_is_fetched_again(published: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_file_that_is_not_what_the_hub_says_is_fetched_again(published: Any, tmp_path: Path, offline: bool) -> None:
     from huggingface_hub import constants
 
     add_model(f"hub:{NAME}", tmp_path / "first")
@@ -251,7 +252,7 @@ def test_a_file_that_is_not_what_the_hub_says_is_fetched_again(published: Any, t
     content = bytearray(link.read_bytes())
     content[0] ^= 255
     link.resolve().write_bytes(content)
-    refused(tmp_path / "models", r"visual/model\.onnx_data of some/model is damaged.*Run the same command again")
+    refused(tmp_path / "models", r"visual/model\.onnx_data of some/model is damaged.*Run the same command again", offline=offline)
     assert add_model(f"hub:{NAME}", tmp_path / "models").dim == 8
 
 
