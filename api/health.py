@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import PellucidError, WeightsError
+from preprocess import PellucidError, UnknownName, WeightsError
 
 from .output import SHOWN_FAILURES, console, plain
 from .wiring import folder_bytes
@@ -107,7 +107,7 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
 
     Whatever hinders searches by the current recipe, and damaged files, need care; the rest is for information, in `state`.
     """
-    from search import index_command, made_by
+    from search import absent, index_command, made_by
 
     from .settings import load_settings
     from .wiring import encoder_name, encoder_options
@@ -128,6 +128,8 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
                 state = f"{recipe['missing']} photos have no vector by {name!r}. Remedy: {index_command(library, recipe['id'])}"
             else:
                 state = "complete"
+        except UnknownName:
+            state = absent(library, name, settings.models)
         except PellucidError as error:
             damaged, state = isinstance(error, WeightsError), str(error)
         recipe["state"] = state

@@ -93,10 +93,8 @@ def _recipe_lines(report: Report, out: Console) -> None:
         return
     name = plain(str(report.recipe["encoder"]))
     if report.without_vector:
-        out.print(
-            f"{report.without_vector:,} of {report.photos:,} photos have no vector by the encoder {name!r} yet. Make them reachable and run "
-            f"the same command again."
-        )
+        remedy = "" if report.interrupted else " Make them reachable and run the same command again."
+        out.print(f"{report.without_vector:,} of {report.photos:,} photos have no vector by the encoder {name!r} yet.{remedy}")
     elif report.switch is not None and not report.interrupted:
         out.print(f"The vectors by {name!r} are complete; switch with: {plain(report.switch)}")
     if report.switch is not None:

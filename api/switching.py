@@ -159,13 +159,15 @@ def _known(name: str, library: Library | None, settings: Settings) -> Path | Non
     """
     models = settings.models.expanduser()
     entries = sorted(models.iterdir()) if models.is_dir() else []
-    here = {
-        entry.name: entry for entry in entries
-        if not entry.name.startswith(".") and entry.name not in ENCODERS and any((entry / file).exists() for file in ("weights.json", "image.onnx"))
-    }  # fmt: skip
+    here = {entry.name: entry for entry in entries if not entry.name.startswith(".") and entry.name not in ENCODERS and _is_model(entry)}
     stored = {str(recipe["encoder"]) for recipe in library.file.recipes.values()} if library is not None else set()
     known: dict[str, Path | None] = {**dict.fromkeys((*ENCODERS, *sorted(stored))), **here}
     return choose(known, name, "encoder")
+
+
+def _is_model(entry: Path) -> bool:
+    """Whether it is a model's folder, perhaps a damaged one, or a link that leads nowhere now; not something else that lies there."""
+    return any((entry / file).exists() for file in ("weights.json", "image.onnx")) or (entry.is_symlink() and not entry.exists())
 
 
 def _remove_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from .plan import Known, Plan, plan
 from .report import Report
 from .roots import chosen_roots
 from .stages import Embedded, Loaded, Loader, embed, read
-from .switch import describe, settle
+from .switch import describe, measure, settle
 from .walk import Found, Passed, WalkOptions, walk
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class _Build:
             self._fill(todo, fresh)
         except KeyboardInterrupt:
             self.report.interrupted = True
+            measure(self.store, self.recipe, self.report)
             return self.report
         with self.report.timed("write"):
             self._finish(todo, fresh)

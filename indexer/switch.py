@@ -18,17 +18,23 @@ def settle(store: Store, recipe: Recipe, report: Report) -> None:
     Another encoder never takes over by itself: searches go on with theirs until somebody switches.
     """
     library = store.library
-    cover = coverage(store, recipe.id)
-    report.photos, report.without_vector = cover.photos, cover.missing
+    complete = measure(store, recipe, report)
     order = list(library.file.recipes)
     past = [other for other in recipes_of(library.file, recipe.encoder) if order.index(other) < order.index(recipe.id)]
-    if cover.complete and past:
+    if complete and past:
         if library.file.current in past:
             store.use(recipe)
         for other in past:
             store.drop_recipe(other)
         report.replaced = past
     describe(store, recipe, report)
+
+
+def measure(store: Store, recipe: Recipe, report: Report) -> bool:
+    """Count the photos that lack a vector of this recipe; whether none does that can be read."""
+    cover = coverage(store, recipe.id)
+    report.photos, report.without_vector = cover.photos, cover.missing
+    return cover.complete
 
 
 def describe(store: Store, recipe: Recipe, report: Report) -> None:

@@ -103,11 +103,18 @@ def encoder_of(library: Library, name: str, options: EncoderOptions) -> Encoder:
     except UnknownName as error:
         if not recipes:
             raise
-        other = next((str(r["encoder"]) for i, r in library.file.recipes.items() if i not in recipes), "NAME")
-        raise WeightsError(
-            f"{library.folder} has vectors by the encoder {name!r}, whose files are not in {options.models}. Add it again "
-            f"(pellucid models list), or use another: {use_command(library.folder, other)}"
-        ) from error
+        raise WeightsError(absent(library, name, options.models)) from error
+
+
+def absent(library: Library, name: str, models: Path | None) -> str:
+    """What to do where the files of an encoder are not here whose vectors the library has."""
+    others = [str(facts["encoder"]) for facts in library.file.recipes.values() if facts["encoder"] != name]
+    other = (
+        f"or use another: {use_command(library.folder, others[0])}"
+        if others
+        else "or make the vectors of another: pellucid index --encoder OTHER"
+    )
+    return f"{library.folder} has vectors by the encoder {name!r}, whose files are not in {models}. Add it again (pellucid models list), {other}"
 
 
 def index_command(library: Library, recipe: Encoder | str) -> str:

@@ -66,6 +66,7 @@ def half(colours: Path, pellucid: Command, make_encoder: Callable[..., Any], mon
         ran = pellucid("index", "--encoder", "finer")
     assert ran.code == 130
     assert "Interrupted." in ran.out
+    assert "6 of 10 photos have no vector by the encoder 'finer' yet." in ran.out
     assert "Searches use the encoder 'plain' until then." in ran.out
     return colours
 
@@ -156,7 +157,7 @@ def test_doctor_on_damaged_lost_and_changed_encoders(
     assert "Files of the encoder 'finer' are damaged: text.onnx. Remedy: " in ran.json["problems"][0]
     monkeypatch.delitem(ENCODERS, "finer")
     ran = pellucid("doctor", "--json")
-    assert (ran.code, "No encoder named 'finer'" in ran.json["recipes"][1]["state"]) == (0, True)
+    assert (ran.code, "by the encoder 'finer', whose files are not in" in ran.json["recipes"][1]["state"]) == (0, True)
     monkeypatch.setitem(ENCODERS, "plain", lambda _options: make_encoder("plain", precision="int8"))
     ran = pellucid("doctor", "--json")
     assert (ran.code, ran.json["encoder"]) == (1, "needs care")
@@ -284,6 +285,9 @@ def test_a_linked_model_loses_only_its_link(pellucid: Command, models: Path, lib
     assert pellucid("models", "remove", "linked").code == 0
     assert list(models.iterdir()) == []
     assert (folder / "image.onnx").is_file()
+    (models / "lost").symlink_to(tmp_path / "nowhere")
+    assert pellucid("models", "remove", "lost").code == 0
+    assert list(models.iterdir()) == []
 
 
 def test_the_encoder_that_ships_loses_only_its_vectors(pellucid: Command, models: Path, library: Path) -> None:
