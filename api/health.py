@@ -107,7 +107,7 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
 
     Whatever hinders searches by the current recipe, and damaged files, need care; the rest is for information, in `state`.
     """
-    from search import absent, index_command, made_by
+    from search import encoder_gone, index_command, made_by
 
     from .settings import load_settings
     from .wiring import encoder_name, encoder_options
@@ -129,7 +129,7 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
             else:
                 state = "complete"
         except UnknownName:
-            state = absent(library, name, settings.models)
+            state = encoder_gone(library, name, settings.models)
         except PellucidError as error:
             damaged, state = isinstance(error, WeightsError), str(error)
         recipe["state"] = state

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .nearest import INDEXES, NearestIndex
     from .precision import Decision, choose_precision
     from .query import Query, Term, combine
-    from .recipes import Coverage, absent, coverage, coverages, encoder_of, index_command, made_by, recipes_of, use_command
+    from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
     from .sources import Source, Terms, parse_source
     from .store import Failure, Key, Store, image_row
@@ -38,7 +38,7 @@ _HOMES = {
     "nearest": ("INDEXES", "NearestIndex"),
     "precision": ("Decision", "choose_precision"),
     "query": ("Query", "Term", "combine"),
-    "recipes": ("Coverage", "absent", "coverage", "coverages", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
+    "recipes": ("Coverage", "coverage", "coverages", "encoder_gone", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
     "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
     "hits": ("Answer", "Hit", "answer", "check_recipe", "search"),
     "sources": ("Source", "Terms", "parse_source"),
@@ -51,8 +51,8 @@ __all__ = [
     "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Answer", "Bench", "Column", "Consent",
     "Coverage", "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library",
     "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Speed", "Spread",
-    "Store", "Term", "Terms", "TextInput", "Vectors", "absent", "add_model", "answer", "bench_model", "catalogue_markdown",
-    "check_recipe", "choose_precision", "combine", "coverage", "coverages", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
+    "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
+    "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
     "normalize", "open_derived", "parse_source", "recipes_of", "search", "storage_errors", "use_command",
 ]  # fmt: skip

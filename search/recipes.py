@@ -103,10 +103,10 @@ def encoder_of(library: Library, name: str, options: EncoderOptions) -> Encoder:
     except UnknownName as error:
         if not recipes:
             raise
-        raise WeightsError(absent(library, name, options.models)) from error
+        raise WeightsError(encoder_gone(library, name, options.models)) from error
 
 
-def absent(library: Library, name: str, models: Path | None) -> str:
+def encoder_gone(library: Library, name: str, models: Path | None) -> str:
     """What to do where the files of an encoder are not here whose vectors the library has."""
     others = [str(facts["encoder"]) for facts in library.file.recipes.values() if facts["encoder"] != name]
     other = (
