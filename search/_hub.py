@@ -17,17 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, ModelCard, constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
 
-from preprocess import InputError, PellucidError, StorageFull, WeightsError
+from preprocess import PellucidError, StorageFull, WeightsError
 
+from ._hub_errors import answered, reason, refusal, remedy, unreachable
 from .model import digest_of
 from .progress import Progress
 
@@ -53,22 +46,22 @@ class Repository:
         return bool(self.why)
 
 
-def look(name: str, *, offline: bool = False) -> Repository:
-    """What the hub has under `OWNER/NAME`; what its cache has, when the hub cannot be reached or must not be.
+def look(name: str, why: str = "") -> Repository:
+    """What the hub has under `OWNER/NAME`; what its cache has, when the hub cannot be reached, or must not be: `why` says why not.
 
     Raises:
         InputError: the hub has no such repository.
         WeightsError: it is not for everybody, or the hub cannot be reached and the cache knows nothing of it.
     """
-    if offline or constants.HF_HUB_OFFLINE:
-        return _from_cache(name, "--offline" if offline else "HF_HUB_OFFLINE is set")
+    if why or constants.HF_HUB_OFFLINE:
+        return _from_cache(name, why or "HF_HUB_OFFLINE is set")
     api = HfApi(endpoint=constants.ENDPOINT)
     try:
         info = _within(CONTACT_S, lambda: api.model_info(name, files_metadata=True, timeout=CONTACT_S))
     except Exception as error:
-        if _answered(error):
+        if answered(error):
             raise refusal(name, error) from error
-        return _from_cache(name, _reason(error), error)
+        return _from_cache(name, reason(error), error)
     files = info.siblings or []
     card: Any = info.card_data or {}
     return Repository(
@@ -82,9 +75,7 @@ def look(name: str, *, offline: bool = False) -> Repository:
 def _from_cache(name: str, why: str, error: Exception | None = None) -> Repository:
     folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
     if not (folder / "snapshots").is_dir():
-        raise WeightsError(
-            f"{_unreachable(why)}, and its cache ({constants.HF_HUB_CACHE}) has nothing of {name}. {_remedy(name)}"
-        ) from error
+        raise WeightsError(f"{unreachable(why)}, and its cache ({constants.HF_HUB_CACHE}) has nothing of {name}. {remedy(name)}") from error
     card = cached_file(name, "README.md")
     licence = ""
     if card:
@@ -118,7 +109,7 @@ def _one(repository: Repository, file: str, done: int, total: int, on_progress: 
         path = cached_file(repository.name, file)
         if path is None:
             raise WeightsError(
-                f"{_unreachable(repository.why)}, and its cache has no {file} of {repository.name}. {_remedy(repository.name)}"
+                f"{unreachable(repository.why)}, and its cache has no {file} of {repository.name}. {remedy(repository.name)}"
             )
         _check(repository, file, path)
         return path
@@ -258,60 +249,6 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
         raise value
     result: T = value
     return result
-
-
-def _answered(error: Exception) -> bool:
-    """Whether the hub itself refused, so that trying the cache instead would hide it. A server error is the hub's bad day: the cache may do."""
-    return (
-        isinstance(error, HfHubHTTPError)
-        and error.response is not None
-        and error.response.status_code < 500
-        and error.response.status_code != 407
-    )
-
-
-def refusal(name: str, error: Exception) -> PellucidError:
-    """The error of ours for what huggingface_hub or the network said."""
-    address = f"{constants.ENDPOINT}/{name}"
-    if isinstance(error, GatedRepoError):
-        return WeightsError(
-            f"{name} is not for everybody. Ask for access at {address}, log in (hf auth login), and run the same command again."
-        )
-    if isinstance(error, RepositoryNotFoundError):
-        return InputError(f"The hub has no repository {name}, or it is private. Check the name at {address}, or log in: hf auth login")
-    if isinstance(error, LocalEntryNotFoundError):
-        return WeightsError(f"{_unreachable(_reason(error.__cause__ or error))}. {_remedy(name)}")
-    if isinstance(error, EntryNotFoundError):
-        return WeightsError(f"A file of {name} is not on the hub any more. See {address}")
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        status = error.response.status_code
-        if status in (401, 403):
-            return WeightsError(f"The hub refuses {name} (status {status}). Log in (hf auth login), or ask for access at {address}")
-        return WeightsError(f"The hub answered with status {status} for {name}. Try again later. {_remedy(name)}")
-    return WeightsError(
-        f"{_unreachable(_reason(error))}. What was downloaded is kept and the same command goes on from there. {_remedy(name)}"
-    )
-
-
-def _unreachable(why: str) -> str:
-    return (
-        f"The hub ({constants.ENDPOINT}) is not asked: {why}"
-        if why.startswith(("--offline", "HF_"))
-        else f"The hub ({constants.ENDPOINT}) cannot be reached: {why}"
-    )
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set"
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
-
-
-def _remedy(name: str) -> str:
-    return (
-        f"Without network: run the same command on a machine that has it, and copy the model's folder here (pellucid models list shows where), "
-        f"or copy its cache folder models--{name.replace('/', '--')} into {constants.HF_HUB_CACHE}; or add a folder with path:FOLDER."
-    )
 
 
 def _licence(card: Any) -> str:

@@ -37,6 +37,11 @@ class _Job:
     offline: bool
     on_progress: Progress
 
+    @property
+    def not_asked(self) -> str:
+        """Why the hub must not be asked; empty where it may."""
+        return "--offline" if self.offline else ""
+
     def agree(self, stated: str = "") -> str:
         """The licence, once it is agreed to."""
         terms = terms_of(self.source, stated)
@@ -111,12 +116,12 @@ def _from_open_clip(job: _Job, folder: Path) -> Model:
     found = find_pretrained(job.source.place, job.source.tag)  # before the hub is asked, and before torch is imported
     from . import _hub
 
-    repository = _hub.look(found.repository, offline=job.offline)
+    repository = _hub.look(found.repository, job.not_asked)
     exact = replace(job, source=Source("open_clip", found.arch, found.tag))
     licence = exact.agree(repository.licence)
     here = next((file for file in found.files if file in repository.sizes or _hub.cached_file(found.repository, file)), found.files[-1])
     _hub.fetch(repository, [*_card(repository), here], job.on_progress)
-    _fetch_texts(found.others, job.offline or repository.cached, job.on_progress)
+    _fetch_texts(found.others, repository.why, job.on_progress)
     job.on_progress("load", None)
     from ._open_clip import load_pretrained
 
@@ -124,12 +129,12 @@ def _from_open_clip(job: _Job, folder: Path) -> Model:
         return _export(exact, folder, load_pretrained(found.arch, found.tag), licence)
 
 
-def _fetch_texts(repositories: Iterable[str], offline: bool, on_progress: Progress) -> None:
+def _fetch_texts(repositories: Iterable[str], why: str, on_progress: Progress) -> None:
     """Bring what a tokenizer or a text tower's definition needs into the cache; all small files of those repositories."""
     from . import _hub
 
     for name in repositories:
-        repository = _hub.look(name, offline=offline)
+        repository = _hub.look(name, why)
         _hub.fetch(
             repository, [file for file in repository.sizes if file.endswith((".json", ".txt", ".model")) and "/" not in file], on_progress
         )
@@ -144,7 +149,7 @@ def _from_hub(job: _Job, folder: Path) -> Model:
     from . import _hub
     from .immich import GRAPHS, SMALL, from_immich, outside
 
-    repository = _hub.look(job.source.place, offline=job.offline)
+    repository = _hub.look(job.source.place, job.not_asked)
     licence = job.agree(repository.licence)
     found = _hub.fetch(repository, [*_card(repository), *SMALL, *GRAPHS], job.on_progress)
     beside = [f"{graph.rpartition('/')[0]}/{name}" for graph in GRAPHS for name in outside(found[graph])]
@@ -212,7 +217,7 @@ def _from_file(job: _Job, path: Path, folder: Path) -> Model:
     licence = job.agree()
     from . import _hub
 
-    _fetch_texts(text_repositories(arch), job.offline, job.on_progress)
+    _fetch_texts(text_repositories(arch), job.not_asked, job.on_progress)
     job.on_progress("load", None)
     from ._open_clip import load_checkpoint
 
