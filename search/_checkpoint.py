@@ -84,7 +84,7 @@ def _saved(file: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # UnpicklingError, RuntimeError, EOFError, KeyError, ...: whatever damaged bytes lead to
-        if "weights only" in str(error).lower() and "unsupported" in str(error).lower():
+        if any(f"unsupported {what}" in str(error).lower() for what in ("global", "class")):
             raise WeightsError(f"{file} holds more than tensors, and could run code when it is read. {_SAFER}") from error
         raise WeightsError(f"{file} is not a checkpoint of torch, or is damaged ({first_line(error)}). Fetch it again.") from error
     state = found.get("state_dict", found) if isinstance(found, dict) else found

@@ -57,7 +57,7 @@ def load_pretrained(arch: str, tag: str) -> Loaded:
     tags |= dict.fromkeys(open_clip.list_pretrained_tags_by_model(arch))
     choose(tags, tag, f"tag of {arch}")
     facts = open_clip.get_pretrained_cfg(arch, tag) or open_clip.get_pretrained_cfg(arch.removesuffix(_QUICK), tag)
-    arch = _with_activation(arch, quick=bool(facts.get("quick_gelu")))
+    arch = _quick(arch) if facts.get("quick_gelu") else arch.removesuffix(_QUICK)
     try:
         file = open_clip.download_pretrained(facts)
     except Exception as error:  # urllib, the hub's client and open_clip itself each have their own
@@ -81,7 +81,7 @@ def load_checkpoint(arch: str, file: Path, *, constants: Mapping[str, Any] | Non
     config_of(arch)
     state = read_state(file)
     if [state.pop(key) for key in _OPENAI_KEYS if key in state]:
-        arch = _with_activation(arch, quick=True)  # OpenAI's own models all have it
+        arch = _quick(arch)  # OpenAI's own models all have it
     module = create_module(arch, constants)
     fill(module, state, f"{file} does not fit {arch}", stretch=constants is not None)
     return describe(module, arch)
@@ -157,15 +157,12 @@ def create_module(arch: str, constants: Mapping[str, Any] | None = None) -> Any:
     return module.eval().float()
 
 
-def _with_activation(arch: str, *, quick: bool) -> str:
-    """The architecture's name with the activation that its weights were trained with."""
-    if quick == bool(config_of(arch).get("quick_gelu")):
+def _quick(arch: str) -> str:
+    """The architecture's name with QuickGELU."""
+    if config_of(arch).get("quick_gelu"):
         return arch
-    other = arch + _QUICK if quick else arch.removesuffix(_QUICK)
-    if bool(config_of(other).get("quick_gelu")) != quick:
-        raise WeightsError(f"These weights were not trained with the activation of {arch}. Choose another architecture.")
-    _log.info("loaded as %s: these weights were trained with %s", other, "QuickGELU" if quick else "GELU")
-    return other
+    _log.info("loaded as %s%s: these weights were trained with QuickGELU", arch, _QUICK)
+    return arch + _QUICK
 
 
 def _three(values: Any) -> tuple[float, float, float]:

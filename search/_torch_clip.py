@@ -34,16 +34,19 @@ class TorchEncoder(OnnxEncoder):
         torch = import_torch()
         super().__init__(folder, EncoderOptions(models=options.models, runtime=options.runtime, threads=options.threads))
         if not (folder / TORCH).is_file():
+            source = self.model.source or "SOURCE"
+            source += f" --arch {self.model.arch}" if source.startswith("path:") else ""
             raise WeightsError(
-                f"{folder} has no {TORCH}, which the torch runtime needs. Add it with its weights: "
-                f"pellucid models add {self.model.source or 'SOURCE'} --name {folder.name} --runtime torch"
+                f"{folder} has no {TORCH}, which the torch runtime needs. Add the model again, with it: "
+                f"pellucid models add {source} --name {folder.name} --runtime torch --force"
             )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.batch_size = 256 if self.device == "cuda" else 64
-        best = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if self.device == "cuda" else "fp32"
+        best = ("bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16") if self.device == "cuda" else "fp32"
         precision = options.precision or best
         if precision not in ("fp32", "bf16", "fp16"):
             raise InputError(f"The torch runtime has no precision {precision!r}. Use fp32, bf16 or fp16, or --runtime onnx.")
+        self.lower = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision) if self.device == "cuda" else None
         self.recipe = Recipe(self.model.name, self.model.identity(precision), precision, "none", self.model.dim)
 
     @cached_property
@@ -58,9 +61,7 @@ class TorchEncoder(OnnxEncoder):
     @contextlib.contextmanager
     def _running(self) -> Iterator[Any]:
         torch = import_torch()
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.recipe.precision)
-        lower = torch.autocast(self.device, kind) if kind is not None and self.device == "cuda" else contextlib.nullcontext()
-        with torch.inference_mode(), lower:
+        with torch.inference_mode(), torch.autocast(self.device, self.lower) if self.lower else contextlib.nullcontext():
             yield torch
 
     def encode_images(self, prepared: Sequence[Prepared]) -> Vectors:
