@@ -13,7 +13,7 @@ from .models import models_app
 
 app = typer.Typer(
     name="pellucid",
-    help="Find photos through haze and words. Nothing is downloaded, and originals are never written to.",
+    help="Find photos through haze and words. Nothing is downloaded unless you add a model, and originals are never written to.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
