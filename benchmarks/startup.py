@@ -82,14 +82,20 @@ def made_library(folder: Path, model: Path, photos: int) -> None:
         make_derived(store)
 
 
-def seconds_of(command: list[str], repeats: int, environment: dict[str, str]) -> list[float]:
-    """Of each run in a fresh process; the first one, which warms the disk, does not count."""
+def seconds_of(command: list[str], repeats: int, environment: dict[str, str]) -> list[tuple[float, float]]:
+    """Elapsed and processor seconds of each run in a fresh process; the first one, which warms the disk, does not count."""
     seconds = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), children_s()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-        seconds.append(time.perf_counter() - start)
+        seconds.append((time.perf_counter() - start, children_s() - busy))
     return seconds[1:]
+
+
+def children_s() -> float:
+    """Processor seconds of all processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def steps(arguments: list[str], repeats: int, environment: dict[str, str]) -> dict[str, Any]:
@@ -119,7 +125,10 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         rows = {name: seconds_of(argv, options.repeats, environment) for name, argv in runs.items()}
         parts = steps([str(library), str(model.parent), model.name, WORDS], options.repeats, environment)
         size = sum(file.stat().st_size for file in model.glob("text.onnx*"))
-    shown = {name: {"median_s": statistics.median(values), "least_s": min(values)} for name, values in rows.items()}
+    shown = {
+        name: {"median_s": statistics.median(elapsed), "least_s": min(elapsed), "processor_s": statistics.median(busy)}
+        for name, (elapsed, busy) in ((name, tuple(zip(*values, strict=True))) for name, values in rows.items())
+    }
     return {"runs": shown, **parts, "text_tower_bytes": size, "median_s": list(shown.values())[-1]["median_s"], "budget_s": options.budget}
 
 
@@ -136,9 +145,9 @@ def main() -> int:
     if options.json:
         print(json.dumps(facts, indent=1))
         return int(missed)
-    print(f"{'in fresh processes, warm, ' + str(options.repeats) + ' runs':52} {'median s':>9} {'least s':>8}")
+    print(f"{'in fresh processes, warm, ' + str(options.repeats) + ' runs':52} {'median s':>9} {'least s':>8} {'processor s':>12}")
     for name, row in facts["runs"].items():
-        print(f"{name:52} {row['median_s']:9.3f} {row['least_s']:8.3f}")
+        print(f"{name:52} {row['median_s']:9.3f} {row['least_s']:8.3f} {row['processor_s']:12.3f}")
     print(f"\nWhere the time goes, in a process that does the steps one by one (text tower of {facts['text_tower_bytes'] / 1e6:.0f} MB):")
     for name, value in facts["steps"].items():
         print(f"{value * 1e3:8.1f} ms  {name}")
