@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -89,6 +87,8 @@ def bench_model(name: str, options: EncoderOptions, on_progress: Callable[[str],
 
 
 def _child(measurement: str, task: dict[str, Any]) -> Any:
+    import subprocess  # only here: every encoder reads what was measured
+
     command = [sys.executable, "-c", "import sys; sys.path[:] = sys.argv[2:]; from search._bench_child import main; main(sys.argv[1])"]
     try:
         done = subprocess.run(  # noqa: S603 (this Python, with this code)
@@ -140,10 +140,11 @@ def read_settings(file: Path | None, precision: str) -> dict[str, int]:
 
 def machine() -> dict[str, str | int]:
     """What a measurement is valid for: the processor's name and how many cores there are."""
-    name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux
+    except (OSError, StopIteration):  # not Linux
+        import platform
+
+        name = platform.processor() or platform.machine()
     return {"cpu": name, "cores": os.cpu_count() or 1}
