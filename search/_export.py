@@ -17,7 +17,7 @@ from ._checkpoint import first_line
 from ._onnx_clip import OnnxEncoder
 from ._tokenizers import write_clip_tokenizer, write_hf_tokenizer
 from .model import IMAGE, TEXT, TOKENIZER, TORCH, Model, TextInput, digest_of
-from .probe import EXAMPLE_TEXTS, example_photos, probe_vectors
+from .probe import EXAMPLE_TEXTS, example_photos, probe_vectors, real_photos
 from .progress import Progress, no_progress
 from .tokenize import Words
 
@@ -38,7 +38,7 @@ def export_model(
 ) -> Model:  # fmt: skip
     """Fill `folder`, which exists and is empty, with a model's files; with `runtime` "torch" also with the weights for that runtime.
 
-    `photos` are those on which the graphs are compared with open_clip; made-up ones are taken where there are none. `weights.json` is
+    `photos` are those on which the graphs are compared with open_clip; where there are none, those that ship and made-up ones of odd shapes. `weights.json` is
     written last, and whoever calls removes the folder where this raises.
 
     Raises:
@@ -59,7 +59,7 @@ def export_model(
     on_progress("comparison with open_clip", None)
     model.write(folder)  # the encoder reads it
     try:
-        model = replace(model, measured=compare(loaded, OnnxEncoder(folder), photos or example_photos(), tokenizer))
+        model = replace(model, measured=compare(loaded, OnnxEncoder(folder), photos or [*real_photos(), *example_photos()], tokenizer))
     except BaseException:
         (folder / "weights.json").unlink()
         raise

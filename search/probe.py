@@ -35,6 +35,16 @@ def example_photos(count: int = len(_SIZES_WH)) -> list[RgbImage]:
     return [_photo(at, _SIZES_WH[at % len(_SIZES_WH)]) for at in range(count)]
 
 
+def real_photos() -> list[RgbImage]:
+    """The four small photos that ship with Pellucid; search/examples/SOURCES.md says whose they are."""
+    from importlib import resources
+
+    from preprocess import decode
+
+    folder = resources.files("search") / "examples"
+    return [decode((folder / f"{name}.jpg").read_bytes(), name).pixels for name in ("astronaut", "chelsea", "coffee", "rocket")]
+
+
 def probe_vectors(encoder: Encoder) -> dict[str, list[float]]:
     """The first eight numbers of the vectors of one example photo and one text, under "image" and "text"."""
     photo = encoder.prepare(example_photos(1)[0])
