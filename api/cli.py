@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from .evaluation import evaluate_app
 from .models import models_app
+from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
 
 app = typer.Typer(
     name="pellucid",
@@ -19,27 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-evaluate_app = typer.Typer(help="Measure an encoder on a folder with known answers.", no_args_is_help=True)
 app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
 
-LibraryOption = Annotated[
-    Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
-]
-EncoderOption = Annotated[
-    str | None, typer.Option("--encoder", help="What maps photos and words to vectors.", show_default="the library's, or builtin")
-]
-PrecisionOption = Annotated[
-    str | None,
-    typer.Option("--precision", metavar="auto|fp32|int8", help="Of an added model; auto measures on these photos.", show_default="auto"),
-]
-RuntimeOption = Annotated[
-    str | None, typer.Option("--runtime", metavar="auto|onnx|torch", help="What runs an added model.", show_default="auto")
-]
-MegapixelsOption = Annotated[
-    float | None, typer.Option("--max-megapixels", help="Refuse larger photos before decoding them.", show_default="180")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MINUS = "\u0001-"
 """Stands for the minus of a subtracted term while the command line is parsed, so that it is not taken for an option."""
 
@@ -197,42 +181,6 @@ def compact(library: LibraryOption = None) -> None:
 
     before, after = run_compact(library)
     console().print(f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after.")
-
-
-@evaluate_app.command()
-def retrieval(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Photos and a captions.jsonl with image and captions.")],
-    encoder: EncoderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Recall at 1, 5 and 10 in both directions."""
-    from search import evaluate_retrieval
-
-    _figures(evaluate_retrieval, folder, encoder, as_json)
-
-
-@evaluate_app.command()
-def zeroshot(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder a class, or photos.parquet with labels.txt, or n012345_label.jpg names.")
-    ],
-    encoder: EncoderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Top-1 and top-5 of naming photos that the encoder was not trained to name."""
-    from search import evaluate_zeroshot
-
-    _figures(evaluate_zeroshot, folder, encoder, as_json)
-
-
-def _figures(function: Any, folder: Path, encoder: str | None, as_json: bool) -> None:
-    from .health import print_facts
-    from .output import print_json, quiet_decoders
-    from .wiring import lone_encoder
-
-    with quiet_decoders():
-        figures = function(folder, lone_encoder(encoder))
-    print_json(figures) if as_json else print_facts(figures)
 
 
 def _version(wanted: bool) -> None:

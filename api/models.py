@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-models_app = typer.Typer(help="Add encoders, measure them, and switch between them.", no_args_is_help=True)
+from .options import JsonOption, LibraryOption
 
-LibraryOption = Annotated[
-    Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+models_app = typer.Typer(help="Add encoders, measure them, and switch between them.", no_args_is_help=True)
 
 
 @models_app.command("list")
