@@ -13,9 +13,6 @@ from .walk import Found
 if TYPE_CHECKING:
     from search import Key
 
-RETRIED = frozenset({"MissingExtra", "ImageUnreadable", "ImageVanished", "ImageTooLarge"})
-"""Failures that may have ended without the file's changing: an extra was installed, a right given, a limit raised."""
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -60,7 +57,7 @@ def plan(
     for file in found:
         seen.add(file.key)
         row, failure = known.get(file.key), failures.get(file.key)
-        if failure and failure.error not in RETRIED and (failure.byte_size, failure.modified_ns) == (file.byte_size, file.modified_ns):
+        if failure and not failure.may_pass and (failure.byte_size, failure.modified_ns) == (file.byte_size, file.modified_ns):
             out.failed_before.append(failure)
         elif row is None:
             out.new.append(file)

@@ -112,7 +112,11 @@ def read(items: Iterable[Found], loader: Loader, report: Report, pool: Executor,
 
 
 def embed(items: Iterable[Loaded], encoder: Encoder, embedded: set[str], report: Report) -> Iterator[Embedded]:
-    """Batches with the vectors that are new; a batch that fails in the encoder is tried again photo by photo."""
+    """Batches with the vectors that are new; a batch that fails in the encoder is tried again photo by photo.
+
+    Raises:
+        WeightsError: the encoder fails on every photo of a batch: that is no photo's fault.
+    """
     batch: list[Loaded] = []
     fresh: dict[str, Prepared] = {}
     for item in items:
@@ -143,6 +147,12 @@ def _encoded(batch: list[Loaded], fresh: dict[str, Prepared], encoder: Encoder, 
                     digests.append(digest)
                 except Exception as error:
                     broken[digest] = error
+            if len(broken) > 1 and not rows:
+                said = next(iter(broken.values()))
+                raise WeightsError(
+                    f"The encoder {encoder.recipe.encoder!r} fails on every photo: {type(said).__name__}: {said}. What was done before is kept. "
+                    f"See that its memory suffices, and that its files are whole: pellucid models verify {encoder.recipe.encoder}"
+                ) from said
             for item in batch:
                 if item.digest in broken:
                     report.fail(item.found, ImageError(f"{item.found.file} could not be encoded: {broken[item.digest]}"))

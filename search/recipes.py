@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Coverage:
     """How many distinct photos a library has, and how many of them lack a vector of one recipe.
 
-    `missing` ones get theirs when the library is indexed; `unreadable` ones have failed since they were first indexed, so they cannot.
+    `missing` ones get theirs when the library is indexed; `unreadable` ones have become damaged since they were first indexed, so they cannot.
+    What may pass, as when a disk does not answer or the encoder failed, makes a photo missing: its older vectors must not go for it.
     """
 
     photos: int
@@ -43,7 +44,7 @@ class Coverage:
 def coverages(store: Store, recipe_ids: Iterable[str]) -> dict[str, Coverage]:
     """The coverage of each recipe; the rows are read once."""
     images = store.images(["root", "path", "digest"])
-    failed = {(failure.root, failure.path) for failure in store.failures()}
+    failed = {(failure.root, failure.path) for failure in store.failures() if not failure.may_pass}
     keys = zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)
     digests = images["digest"].to_pylist()
     readable = {digest for key, digest in zip(keys, digests, strict=True) if key not in failed} if failed else set(digests)

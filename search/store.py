@@ -30,6 +30,10 @@ MIGRATIONS: dict[int, Callable[[Tables], None]] = {}
 
 Key = tuple[str, str]  # root, path
 
+_PASSING = frozenset({"MissingExtra", "ImageUnreadable", "ImageVanished", "ImageTooLarge", "ImageError"})
+"""Errors that may end without the file's changing: an extra is installed, a right given, a disk mended, a limit raised; an encoder that failed, or
+a reader in a way that nobody foresaw (ImageError), has its memory or is another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -41,6 +45,11 @@ class Failure:
     modified_ns: int
     error: str
     message: str
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same file may be readable another time; it is tried again at every build."""
+        return self.error in _PASSING
 
 
 class Store:

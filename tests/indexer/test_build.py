@@ -14,7 +14,7 @@ import pytest
 
 from indexer import BuildOptions, Report, WalkOptions, build, stages
 from indexer import build as build_function
-from preprocess import InputError, LibraryBusy, Limits, StorageFull
+from preprocess import ImageError, ImageUnreadable, ImageVanished, InputError, LibraryBusy, Limits, StorageFull, WeightsError
 from search import Encoder, Library, Query, Store, Term, answer, open_derived, search
 from search._lance import Tables
 
@@ -738,6 +738,58 @@ def test_a_photo_that_has_become_unreadable_does_not_hold_an_encoder_up(
     assert (report.without_vector, len(report.failed), report.photos) == (0, 1, 10)
     got = answer(library, Query((Term("red"),), k=50), finer)
     assert (got.coverage.missing, got.coverage.unreadable, len(got.hits), got.note) == (0, 1, 9, None)
+
+
+def test_a_version_whose_encoder_fails_does_not_cost_the_vectors_that_are_there(
+    library: Library, photos: Path, encoder: Encoder, make_encoder: Callable[..., Any]
+) -> None:
+    build(library, [photos], encoder)
+
+    class Failing(make_encoder):  # type: ignore[misc, valid-type]
+        healthy = 0
+
+        def encode_images(self, prepared: Any) -> Any:
+            if len(prepared) != self.healthy:
+                raise MemoryError("out of memory")
+            return super().encode_images(prepared)
+
+    later = Failing(precision="int8")
+    with pytest.raises(
+        WeightsError, match=r"'mean-colour' fails on every photo: MemoryError: out of memory\. What was done before is kept"
+    ):
+        build(library, [photos], later)
+    assert (library.file.current, len(Store(library).digests(encoder.recipe.id))) == (encoder.recipe.id, 10)
+    for photo in sorted(photos.iterdir())[1:]:
+        photo.rename(photo.with_suffix(".away"))
+    report = build(library, [photos], later)  # one photo alone may be to blame, until it is not
+    assert (len(report.failed), report.without_vector, report.replaced) == (1, 1, [])
+    later.healthy = 1
+    report = build(library, [photos], later)
+    assert (len(report.failed), report.without_vector, report.replaced) == (0, 0, [encoder.recipe.id])
+
+
+@pytest.mark.parametrize("error", [ImageUnreadable, ImageVanished])
+def test_photos_that_a_disk_does_not_give_keep_their_older_vectors(
+    error: type[ImageError],
+    library: Library,
+    photos: Path,
+    encoder: Encoder,
+    make_encoder: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build(library, [photos], encoder)
+
+    def refuse(file: Path, _limits: Limits) -> bytes:
+        raise error(f"{file}: input/output error")
+
+    later = make_encoder(precision="int8")
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "read_bytes", refuse)
+        report = build(library, [photos], later)
+    assert (len(report.failed), report.without_vector, report.replaced) == (10, 10, [])
+    assert len(search(library, Query((Term("red"),), k=50), encoder)) == 10
+    assert counts(build(library, [photos], later)) == {"reembedded": 10}
+    assert library.file.current == later.recipe.id
 
 
 # Links and sidecars

@@ -46,12 +46,9 @@ CASES = [
     Case("was damaged, changed again, has a row", "changed", known=Known("aa", 9, 9), failure=failed(byte_size=3)),
     *(
         Case(f"{error} is retried", "new", failure=failed(error))
-        for error in ("MissingExtra", "ImageUnreadable", "ImageVanished", "ImageTooLarge")
+        for error in ("MissingExtra", "ImageUnreadable", "ImageVanished", "ImageTooLarge", "ImageError")
     ),
-    *(
-        Case(f"{error} is not retried", "failed_before", failure=failed(error))
-        for error in ("ImageCorrupt", "ImageUnsupported", "ImageError")
-    ),
+    *(Case(f"{error} is not retried", "failed_before", failure=failed(error)) for error in ("ImageCorrupt", "ImageUnsupported")),
     Case("never seen, and off the disk", "nothing", found=None),
     Case("failed, and off the disk", "nothing", found=None, failure=failed()),
 ]
