@@ -107,7 +107,7 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
 
     Whatever hinders searches by the current recipe, and damaged files, need care; the rest is for information, in `state`.
     """
-    from search import encoder_gone, index_command, made_by
+    from search import encoder_gone, index_command, made_by, remedy
 
     from .settings import load_settings
     from .wiring import encoder_name, encoder_options
@@ -120,8 +120,9 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
         try:
             encoder = made_by(library, recipe["id"], encoder_options(settings))
             wrong = encoder.verify() if encoder is not None and hasattr(encoder, "verify") else []
-            if wrong:
-                damaged, state = True, f"Files of the encoder {name!r} are damaged: {', '.join(wrong)}. Remedy: {_mend(name)}"
+            if wrong and encoder is not None:
+                help_ = remedy(encoder.folder)  # type: ignore[attr-defined]
+                damaged, state = True, f"Files of the encoder {name!r} are damaged: {', '.join(wrong)}. {help_}"
             elif encoder is None:
                 state = f"{name!r} has other weights now than when it made these vectors. Remedy: {index_command(library, recipe['id'])}"
             elif recipe["missing"]:
@@ -143,13 +144,6 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
             f"The settings ask for the encoder {wanted!r}, by which the library has no vectors. Remedy: pellucid index --library "
             f"{shlex.quote(str(library.folder))} --encoder {shlex.quote(wanted)}, or leave the setting out."
         )
-
-
-def _mend(name: str) -> str:
-    """What to do about damaged files of an encoder."""
-    from search import ENCODERS
-
-    return "pip install --force-reinstall pellucid" if name in ENCODERS else f"pellucid models remove {shlex.quote(name)} and add it again"
 
 
 def _version(name: str) -> str:

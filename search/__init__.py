@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .filter import matching_vectors
     from .hits import Answer, Hit, answer, check_recipe, search
     from .library import Library, LibraryFile, storage_errors
-    from .model import ImageInput, Model, TextInput
+    from .model import ImageInput, Model, TextInput, remedy
     from .nearest import INDEXES, NearestIndex
     from .precision import Decision, choose_precision
     from .query import Query, Term, combine
@@ -34,7 +34,7 @@ _HOMES = {
     "evaluate": ("evaluate_retrieval", "evaluate_zeroshot"),
     "filter": ("matching_vectors",),
     "library": ("Library", "LibraryFile", "storage_errors"),
-    "model": ("ImageInput", "Model", "TextInput"),
+    "model": ("ImageInput", "Model", "TextInput", "remedy"),
     "nearest": ("INDEXES", "NearestIndex"),
     "precision": ("Decision", "choose_precision"),
     "query": ("Query", "Term", "combine"),
@@ -54,7 +54,7 @@ __all__ = [
     "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
     "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
-    "normalize", "open_derived", "parse_source", "recipes_of", "search", "storage_errors", "use_command",
+    "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "search", "storage_errors", "use_command",
 ]  # fmt: skip
 
 

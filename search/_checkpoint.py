@@ -22,7 +22,7 @@ def read_state(file: Path) -> dict[str, Any]:
         raise WeightsError(f"There is no file {file}. Check the path.")
     if not file.stat().st_size:
         raise WeightsError(f"{file} is empty. Fetch it again.")
-    state = _safetensors(file) if file.suffix == ".safetensors" else _saved(file)
+    state = _safetensors(file) if file.suffix.lower() == ".safetensors" else _saved(file)
     if next(iter(state)).startswith("module."):  # trained on several GPUs
         state = {key.removeprefix("module."): value for key, value in state.items()}
     return state
@@ -75,10 +75,8 @@ def _safetensors(file: Path) -> dict[str, Any]:
 def _saved(file: Path) -> dict[str, Any]:
     import torch
 
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise WeightsError(f"{file} is a TorchScript archive, which holds code. {_SAFER} It is torch.jit.load(FILE).state_dict().")
+    if _is_script(file):
+        raise WeightsError(f"{file} is a TorchScript archive, which holds code. {_SAFER} It is torch.jit.load(FILE).state_dict().")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -88,9 +86,21 @@ def _saved(file: Path) -> dict[str, Any]:
             raise WeightsError(f"{file} holds more than tensors, and could run code when it is read. {_SAFER}") from error
         raise WeightsError(f"{file} is not a checkpoint of torch, or is damaged ({first_line(error)}). Fetch it again.") from error
     state = found.get("state_dict", found) if isinstance(found, dict) else found
-    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items())
+    ):
         raise WeightsError(f"{file} holds no state dict: names and their tensors, or those under 'state_dict'. {_SAFER}")
     return dict(state)
+
+
+def _is_script(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:  # a file of before torch 1.6, or a damaged one
+        return False
 
 
 def _misfits(own: dict[str, Any], state: dict[str, Any]) -> str:

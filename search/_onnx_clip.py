@@ -105,6 +105,7 @@ class OnnxEncoder:
         """Unit rows, Float32["photo dim"], shared out among the threads."""
         parts = [prepared[at : at + self.part] for at in range(0, len(prepared), self.part)]
         if len(parts) > 1 and self.threads > 1:
+            _ = self._image  # once: since Python 3.12 threads that find it missing would each load it
             rows = list(self._pool.map(self._image_rows, parts))
         else:
             rows = [self._image_rows(part) for part in parts]

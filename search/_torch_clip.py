@@ -16,7 +16,7 @@ from ._checkpoint import fill, read_state
 from ._onnx_clip import OnnxEncoder
 from ._open_clip import create_module, import_torch
 from .encode import EncoderOptions, Recipe, normalize
-from .model import TORCH, ImageInput
+from .model import TORCH, ImageInput, add_command
 
 if TYPE_CHECKING:
     from .encode import Prepared, Vectors
@@ -34,11 +34,8 @@ class TorchEncoder(OnnxEncoder):
         torch = import_torch()
         super().__init__(folder, EncoderOptions(models=options.models, runtime=options.runtime, threads=options.threads))
         if not (folder / TORCH).is_file():
-            source = self.model.source or "SOURCE"
-            source += f" --arch {self.model.arch}" if source.startswith("path:") else ""
             raise WeightsError(
-                f"{folder} has no {TORCH}, which the torch runtime needs. Add the model again, with it: "
-                f"pellucid models add {source} --name {folder.name} --runtime torch --force"
+                f"{folder} has no {TORCH}, which the torch runtime needs. Add the model again, with it: {add_command(folder, 'torch')}"
             )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.batch_size = 256 if self.device == "cuda" else 64

@@ -96,7 +96,7 @@ def _name_of(source: Source) -> str:
     """The source's own name; a model folder of ours keeps the name that its vectors bear."""
     folder = Path(source.place).expanduser()
     if source.kind == "path" and (folder / "weights.json").is_file():
-        return _facts_of(folder).name
+        return str(_facts_of(folder).name)
     return source.default_name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -133,7 +133,9 @@ RUNTIMES: Mapping[str, Callable[[Path, EncoderOptions], Encoder]] = {"auto": _au
 
 
 def _added(folder: Path, options: EncoderOptions) -> Encoder:
-    return choose(RUNTIMES, options.runtime, "runtime")(folder, options)
+    encoder = choose(RUNTIMES, options.runtime, "runtime")(folder, options)
+    encoder.recipe = replace(encoder.recipe, encoder=folder.name)  # a folder that was renamed by hand is found by its name now
+    return encoder
 
 
 def model_folders(models: Path | None) -> list[Path]:

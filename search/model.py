@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,13 +79,13 @@ class Model:
         """
         try:
             facts = dict(json.loads((folder / "weights.json").read_text(encoding="utf-8")))
-            number = facts.pop("format")
+            number = int(facts.pop("format"))
+            if number > FORMAT:  # before the rest, which may have fields of that format
+                raise WeightsError(f"{folder / 'weights.json'} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
             facts["image"], facts["text"] = ImageInput(**_tuples(facts["image"])), TextInput(**facts["text"])
             model = cls(**_tuples(facts))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{folder / 'weights.json'} is missing or damaged ({error}). {remedy(folder)}") from error
-        if number > FORMAT:
-            raise WeightsError(f"{folder / 'weights.json'} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
         return model
 
     def write(self, folder: Path) -> None:
@@ -112,10 +113,23 @@ def digest_of(file: Path) -> str:
 
 
 def remedy(folder: Path) -> str:
-    """What to do about a model folder that is damaged."""
+    """What to do about a model folder that is damaged. Never to remove it: `models remove` takes a library's vectors too."""
     if folder.name == "builtin":
         return "Install Pellucid again: pip install --force-reinstall pellucid"
-    return f"Remove it and add it again: pellucid models remove {folder.name}"
+    if folder.name.startswith("."):  # it is being made
+        return "See that its files are whole, or take another model."
+    return f"Add it again in its place: {add_command(folder)}"
+
+
+def add_command(folder: Path, runtime: str = "") -> str:
+    """The command that makes a model's folder anew; SOURCE stands where `weights.json` does not say where it came from."""
+    try:
+        facts = dict(json.loads((folder / "weights.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        facts = {}
+    source, arch = str(facts.get("source") or "SOURCE"), str(facts.get("arch") or "")
+    words = ["pellucid", "models", "add", source, *(["--arch", arch] if arch and source.startswith("path:") else []), "--name", folder.name]
+    return shlex.join([*words, *(["--runtime", runtime] if runtime else []), "--force"])
 
 
 def _tuples(facts: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from preprocess import WeightsError
 
 from .clean import clean_text
+from .model import remedy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Words:
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:
-            raise WeightsError(f"{file} does not load: {error}") from error
+            raise WeightsError(f"{file} does not load: {error}. {remedy(file.parent)}") from error
         cut, padding = self._tokenizer.truncation or {}, self._tokenizer.padding or {}  # the file says on which side, the tower how much
         self._tokenizer.enable_truncation(text.length, direction=cut.get("direction", "right"))
         self._tokenizer.enable_padding(

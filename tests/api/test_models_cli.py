@@ -78,7 +78,7 @@ def test_damage_is_named_with_its_remedy(models: Path, immich: Immich, tmp_path:
     ran = pellucid("models", "verify", "m")
     assert ran.code == 1
     assert f"{models / 'm' / 'text.onnx'}: has another sha256" in ran.out
-    assert "pellucid models remove m" in ran.out
+    assert f"Add it again in its place: pellucid models add path:{tmp_path / 'm'} --name m --force" in ran.out
     (models / "m" / "weights.json").write_text("{")
     ran = pellucid("models", "verify", "--json")
     assert ran.code == 1

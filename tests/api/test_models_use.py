@@ -147,6 +147,8 @@ def test_doctor_on_damaged_lost_and_changed_encoders(
     pellucid: Command, colours: Path, library: Path, monkeypatch: pytest.MonkeyPatch, make_encoder: Any
 ) -> None:
     class Damaged(make_encoder):  # type: ignore[misc]
+        folder = library / "finer"
+
         def verify(self) -> list[str]:
             return ["text.onnx"]
 
@@ -154,7 +156,8 @@ def test_doctor_on_damaged_lost_and_changed_encoders(
     monkeypatch.setitem(ENCODERS, "finer", lambda _options: Damaged("finer"))
     ran = pellucid("doctor", "--json")
     assert (ran.code, len(ran.json["problems"])) == (1, 1)
-    assert "Files of the encoder 'finer' are damaged: text.onnx. Remedy: " in ran.json["problems"][0]
+    again = "Add it again in its place: pellucid models add SOURCE --name finer --force"  # `models remove` would take its vectors
+    assert ran.json["problems"][0] == f"Files of the encoder 'finer' are damaged: text.onnx. {again}"
     monkeypatch.delitem(ENCODERS, "finer")
     ran = pellucid("doctor", "--json")
     assert (ran.code, "by the encoder 'finer', whose files are not in" in ran.json["recipes"][1]["state"]) == (0, True)

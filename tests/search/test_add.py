@@ -333,7 +333,8 @@ def test_damage_is_found_by_name(immich: Immich, tmp_path: Path, models: Path) -
             (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
             (fault, *_) = find_faults(folder)
             assert fault.file == folder / name
-            assert "pellucid models remove m" in str(fault)
+            assert "pellucid models add " in str(fault)
+            assert "--name m --force" in str(fault)
             (folder / name).write_bytes(kept[name])
     assert find_faults(folder) == []
 

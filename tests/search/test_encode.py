@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from preprocess import Fit, UnknownName, WeightsError, fit, read_image
-from search import ENCODERS, Encoder, EncoderOptions, ImageInput, Model, Recipe, TextInput, load_encoder, normalize
+from search import ENCODERS, Encoder, EncoderOptions, ImageInput, Model, Recipe, TextInput, _onnx_clip, load_encoder, normalize
 from search._onnx_clip import PART, OnnxEncoder, builtin_folder, floats
 from search.bench import machine
 
@@ -283,6 +284,40 @@ def test_an_added_model_is_found_by_its_name(add_model: Any) -> None:
     assert_unit_rows(encoder.encode_images([encoder.prepare(PHOTO)]), 1, encoder)
     with pytest.raises(UnknownName, match=r"Known: builtin, mine"):
         load_encoder("yours", EncoderOptions(folder.parent))
+    folder.rename(folder.with_name("yours"))  # what is made by it now must be found by that name
+    assert load_encoder("yours", EncoderOptions(folder.parent)).recipe == replace(encoder.recipe, encoder="yours")
+
+
+def test_a_tower_is_loaded_once(add_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4))
+    loaded, load = [], _onnx_clip._session
+
+    def slow(*given: Any) -> Any:
+        loaded.append(threading.current_thread())
+        return load(*given)
+
+    monkeypatch.setattr(_onnx_clip, "_session", slow)
+    encoder = OnnxEncoder(folder, EncoderOptions(threads=8))
+    encoder.encode_images([encoder.prepare(PHOTO)] * (8 * PART))
+    assert loaded == [threading.current_thread()]  # not in one of the threads, which would load it side by side
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 3, "shape": "new"}, r"weights\.json has format 3; this Pellucid reads up to 2\. Upgrade Pellucid"),
+        ({"format": "two"}, r"weights\.json is missing or damaged .* pellucid models add SOURCE --name 'my model' --force"),
+        (
+            {"shape": "new", "source": "path:a b.pt", "arch": "RN50"},
+            r"pellucid models add 'path:a b\.pt' --arch RN50 --name 'my model' --force",
+        ),
+    ],
+)
+def test_facts_that_do_not_read(change: dict[str, Any], message: str, add_model: Any) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4), "my model")
+    (folder / "weights.json").write_text(json.dumps(json.loads((folder / "weights.json").read_text()) | change))
+    with pytest.raises(WeightsError, match=message):
+        Model.read(folder)
 
 
 def test_how_a_model_is_fed_is_part_of_its_recipe(add_model: Any) -> None:

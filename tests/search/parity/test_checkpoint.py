@@ -131,12 +131,21 @@ def cut_short(state: dict[str, Any], folder: Path) -> Path:
     return file
 
 
+def broken(state: dict[str, Any], folder: Path) -> Path:
+    file = saved("w.pt", lambda state: state)(state, folder)
+    file.write_bytes(file.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x03"))  # its table of contents
+    return file
+
+
 REFUSED = {
     "missing file": (lambda _, folder: folder / "none.pt", "There is no file .*none.pt. Check the path"),
     "folder": (lambda _, folder: folder, "There is no file"),
     "empty file": (with_bytes("empty.pt", b""), "empty.pt is empty. Fetch it again"),
     "a web page": (with_bytes("page.pt", b"<html>not found</html>"), "page.pt is not a checkpoint of torch, or is damaged"),
     "a web page named safetensors": (with_bytes("page.safetensors", b"<html>not found</html>"), "is not in the format safetensors"),
+    "a damaged archive": (broken, "w.pt is not a checkpoint of torch, or is damaged"),
+    "numbers for names": (saved("w.pt", lambda state: dict(enumerate(state.values()))), "holds no state dict"),
+    "a page named SAFETENSORS": (with_bytes("page.SAFETENSORS", b"<html>not found</html>"), "is not in the format safetensors"),
     "cut short": (cut_short, "is not in the format safetensors, or is damaged"),
     "TorchScript": (script, "is a TorchScript archive, which holds code. .*save_file.*torch.jit.load"),
     "other classes": (
