@@ -112,9 +112,11 @@ def _with_precision(library: Library, settings: Settings, roots: Sequence[Path],
 
 
 def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> Answer:
-    """Hits with the settings."""
+    """Hits with the settings. `auto` runs the graphs here, GPU or not: importing torch takes longer than a query of any model."""
     query = Query(tuple(Term.parse(term) for term in terms), k, where)
     settings = load_settings(**given)
+    if settings.runtime == "auto":
+        settings = settings.model_copy(update={"runtime": "onnx"})
     library = Library(settings.library.expanduser())
     return answer(library, query, encoder_for(library, settings), limits=limits_of(settings), allow_private=settings.allow_private_urls)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from search.encode import RUNTIMES
+
 Command = Callable[..., Any]
 Immich = Callable[..., Path]
 LIMIT_S = 5.0
@@ -70,6 +72,27 @@ def test_a_model_is_added_listed_verified_and_answers(models: Path, immich: Immi
     assert verified.code == 0
     assert verified.out.count("whole, and it answers") == 3
     assert all(not model["faults"] for model in pellucid("models", "verify", "mine", "--json").json["models"])
+
+
+def test_a_search_does_not_ask_torch_whether_there_is_a_gpu(
+    models: Path, immich: Immich, tmp_path: Path, photos: Path, pellucid: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_LIBRARY", str(tmp_path / "library"))
+    assert pellucid("models", "add", f"path:{immich(tmp_path / 'm')}").code == 0
+    assert pellucid("index", photos, "--encoder", "m", "--precision", "fp32").code == 0
+    asked: list[str] = []
+    for runtime in ("auto", "torch"):
+        monkeypatch.setitem(
+            RUNTIMES, runtime, lambda folder, options, name=runtime: asked.append(name) or RUNTIMES["onnx"](folder, options)
+        )  # type: ignore[misc]
+    assert len(pellucid("search", "red", "--json").json["hits"]) == 10
+    assert asked == []
+    monkeypatch.setenv("PELLUCID_RUNTIME", "torch")
+    assert len(pellucid("search", "red", "--json").json["hits"]) == 10
+    assert asked == ["torch"]
+    monkeypatch.delenv("PELLUCID_RUNTIME")
+    assert pellucid("index").code == 0
+    assert "auto" in asked
 
 
 def test_damage_is_named_with_its_remedy(models: Path, immich: Immich, tmp_path: Path, pellucid: Command) -> None:
