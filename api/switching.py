@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from search import (
     made_by,
     make_derived,
     recipes_of,
+    remove_model,
     use_command,
 )
 
@@ -123,7 +123,7 @@ def run_remove(name: str, *, vectors_only: bool, library: Path | None) -> dict[s
             outcome |= {"library": str(place.folder), "recipes": own, "vectors_bytes": before - folder_bytes(place.folder)}
     if folder is not None and not vectors_only:
         outcome |= {"folder": str(folder), "model_bytes": 0 if folder.is_symlink() else folder_bytes(folder)}
-        _remove_folder(folder)
+        remove_model(folder)
     if not outcome["recipes"] and outcome["folder"] is None:
         where = f" in {place.folder}" if place is not None else ""
         raise InputError(f"There is nothing to remove: the encoder {name!r} has no vectors{where}{_kept(name, folder)}.")
@@ -168,21 +168,6 @@ def _known(name: str, library: Library | None, settings: Settings) -> Path | Non
 def _is_model(entry: Path) -> bool:
     """Whether it is a model's folder, perhaps a damaged one, or a link that leads nowhere now; not something else that lies there."""
     return any((entry / file).exists() for file in ("weights.json", "image.onnx")) or (entry.is_symlink() and not entry.exists())
-
-
-def _remove_folder(folder: Path) -> None:
-    """Under a hidden name first, so that no half model is ever seen; `models add` sweeps what a kill leaves of that."""
-    import os
-
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        doomed = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
-    except OSError as error:
-        raise WeightsError(f"{error.filename or folder} cannot be removed: {error.strerror or error}. Remove it by hand.") from error
 
 
 def run_compare(first: str, second: str, *, sample: int, library: Path | None, on_progress: Callable[[int, int], None]) -> dict[str, Any]:

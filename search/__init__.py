@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
     from .sources import Source, Terms, parse_source
+    from .staging import remove_model
     from .store import Failure, Key, Store, image_row
     from .verify import Fault, find_faults
 
@@ -42,6 +43,7 @@ _HOMES = {
     "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
     "hits": ("Answer", "Hit", "answer", "check_recipe", "search"),
     "sources": ("Source", "Terms", "parse_source"),
+    "staging": ("remove_model",),
     "store": ("Failure", "Key", "Store", "image_row"),
     "verify": ("Fault", "find_faults"),
 }
@@ -54,7 +56,7 @@ __all__ = [
     "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
     "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
-    "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "search", "storage_errors", "use_command",
+    "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "remove_model", "search", "storage_errors", "use_command",
 ]  # fmt: skip
 
 

@@ -80,11 +80,29 @@ def sweep(models: Path, held: str = "") -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_model(folder: Path) -> None:
+    """Remove a model's folder, or the link to one; under a hidden name first, so that no half model is ever seen, and a kill leaves it to `sweep`.
+
+    Raises:
+        WeightsError: another process is adding or removing this name, or the folder cannot be removed.
+    """
+    try:
+        with _alone(folder.parent, folder.name):
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.exists():  # nobody else has removed it meanwhile
+                doomed = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+                folder.rename(doomed)
+                shutil.rmtree(doomed)
+    except OSError as error:
+        raise WeightsError(f"{folder} cannot be removed: {error.strerror or error}. Remove it by hand.") from error
+
+
 @contextlib.contextmanager
 def _alone(models: Path, name: str) -> Iterator[None]:
-    """One process at a time adds a name; the lock goes with the process, however that ends."""
+    """One process at a time adds or removes a name; the lock goes with the process, however that ends."""
     file = models / f".{name}.lock"
-    with _locked(file, f"{name} is being added to {models}") as handle:
+    with _locked(file, f"{name} in {models} is being added or removed") as handle:
         handle.seek(0)
         handle.truncate()
         handle.write(f"process {os.getpid()}")

@@ -20,7 +20,7 @@ import pytest
 
 from preprocess import InputError, PellucidError, StorageFull, UnknownName, WeightsError
 from search import EncoderOptions, Model, add_model, find_faults, load_encoder
-from search.staging import staged, sweep
+from search.staging import remove_model, staged, sweep
 
 Immich = Callable[..., Path]
 needs_open_clip = pytest.mark.skipif(importlib.util.find_spec("open_clip") is None, reason="open_clip is not installed")
@@ -283,9 +283,14 @@ def test_of_two_that_add_the_same_name_one_is_told(immich: Immich, tmp_path: Pat
         assert other.stdout is not None
         assert other.stdin is not None
         other.stdout.readline()
-        refused(models, immich(tmp_path / "m"), f"m is being added to .* by process {other.pid}")
+        refused(models, immich(tmp_path / "m"), f"m in .* is being added or removed by process {other.pid}")
+        with pytest.raises(WeightsError, match=f"m in .* is being added or removed by process {other.pid}"):
+            remove_model(models / "m")
         other.stdin.close()
     assert names(models) == ["m"]
+    remove_model(models / "m")
+    remove_model(models / "m")  # as by another process that was a moment later
+    assert list(models.iterdir()) == []
 
 
 def test_a_name_that_was_taken_meanwhile_is_left_alone(models: Path) -> None:
