@@ -16,7 +16,6 @@ from search import (
     coverages,
     encoder_of,
     index_command,
-    load_encoder,
     made_by,
     make_derived,
     recipes_of,
@@ -25,7 +24,7 @@ from search import (
 )
 
 from .settings import Settings, load_settings
-from .wiring import encoder_options, folder_bytes, limits_of
+from .wiring import encoder_as_asked, encoder_options, folder_bytes, limits_of
 
 if TYPE_CHECKING:
     from search import Encoder, Store
@@ -192,4 +191,4 @@ def _for_comparison(name: str, library: Library, settings: Settings) -> Encoder:
     encoder = encoder_of(library, name, encoder_options(settings))
     if settings.precision == "auto" or name in ENCODERS or encoder.recipe.id in library.file.recipes:
         return encoder
-    return load_encoder(name, encoder_options(settings, settings.precision))
+    return encoder_as_asked(name, settings)

@@ -49,8 +49,19 @@ def encoder_for(library: Library, settings: Settings, name: str | None = None) -
 def lone_encoder(name: str | None) -> Encoder:
     """An encoder for work without a library; `auto` precision is then what the model's own file is."""
     settings = load_settings(encoder=name)
-    precision = None if settings.precision == "auto" or (settings.encoder or "builtin") in ENCODERS else settings.precision
-    return load_encoder(settings.encoder or "builtin", encoder_options(settings, precision))
+    wanted = settings.encoder or "builtin"
+    if settings.precision == "auto" or wanted in ENCODERS:
+        return load_encoder(wanted, encoder_options(settings))
+    return encoder_as_asked(wanted, settings)
+
+
+def encoder_as_asked(name: str, settings: Settings) -> Encoder:
+    """An added model at the precision that the settings name; the files for it are made where they are not there yet."""
+    from search import choose_precision
+
+    asked = encoder_options(settings, settings.precision)
+    choose_precision(name, [], asked)
+    return load_encoder(name, asked)
 
 
 def run_index(
@@ -103,10 +114,8 @@ def _with_precision(library: Library, settings: Settings, roots: Sequence[Path],
     if name in ENCODERS or (settings.precision == "auto" and (options.dry_run or encoder.recipe.id in library.file.recipes)):
         return encoder, None
     if settings.precision != "auto":
-        asked = encoder_options(settings, settings.precision)
-        if not options.dry_run:
-            choose_precision(name, [], asked)  # which makes the files that it needs
-        return load_encoder(name, asked), None
+        asked = load_encoder(name, encoder_options(settings, settings.precision)) if options.dry_run else encoder_as_asked(name, settings)
+        return asked, None
     decision = choose_precision(name, first_photos(library, roots, encoder.side, options), plain)
     return load_encoder(name, encoder_options(settings, decision.precision)), decision.line
 
@@ -235,6 +244,6 @@ def folder_bytes(folder: Path) -> int:
 
 
 __all__ = [
-    "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
+    "encoder_as_asked", "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
     "run_forget", "run_index", "run_search", "write_text",
 ]  # fmt: skip

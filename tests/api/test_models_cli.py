@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -93,6 +94,34 @@ def test_a_search_does_not_ask_torch_whether_there_is_a_gpu(
     monkeypatch.delenv("PELLUCID_RUNTIME")
     assert pellucid("index").code == 0
     assert "auto" in asked
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_precision_that_is_asked_for_is_made_where_it_lacks(
+    precision: str,
+    models: Path,
+    immich: Immich,
+    tmp_path: Path,
+    photos: Path,
+    paint: Callable[..., Path],
+    pellucid: Command,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setenv("PELLUCID_LIBRARY", str(tmp_path / "library"))
+    for seed in range(2):
+        paint(photos / f"more{seed}.png", "red", seed=seed + 1)
+    assert pellucid("models", "add", f"path:{immich(tmp_path / 'm')}").code == 0
+    assert pellucid("index", photos).code == 0
+    monkeypatch.setenv("PELLUCID_PRECISION", precision)
+    compared = pellucid("models", "compare", "builtin", "m", "--json")
+    assert (compared.code, compared.json["encoders"][1]["precision"]) == (0, precision)
+    (models / "m" / "image.int8.onnx").unlink(missing_ok=True)
+    for word in ("red", "blue"):
+        (tmp_path / "set" / word).mkdir(parents=True)
+        shutil.copyfile(photos / f"{word}.png", tmp_path / "set" / word / "a.png")
+    figures = pellucid("eval", "zeroshot", tmp_path / "set", "--encoder", "m", "--json")
+    assert (figures.code, figures.json["photos"]) == (0, 2)
+    assert (models / "m" / "image.int8.onnx").is_file() == (precision == "int8")
 
 
 def test_damage_is_named_with_its_remedy(models: Path, immich: Immich, tmp_path: Path, pellucid: Command) -> None:
