@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from .schema import FAILURE_COLUMNS, IMAGE_COLUMNS, Column
 if TYPE_CHECKING:
     from lancedb import DBConnection
 
+_DROPPED = ".dropped"
 _TYPES = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
 
 
@@ -79,11 +81,18 @@ class Tables:
         return self._open[name]
 
     def drop(self, name: str) -> None:
-        """Remove a table with its files."""
+        """Remove a table with its files. It loses its name first, in one step: a kill leaves a table that is whole, or none."""
         self._open.pop(name, None)
+        self.clear()
         if name in self.names():
             with translated(self.folder):
-                self._db.drop_table(name)
+                (self.folder / f"{name}.lance").rename(self.folder / f"{name}{_DROPPED}")
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what a killed `drop` has left."""
+        for left in self.folder.glob(f"*{_DROPPED}"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def append(self, name: str, rows: pa.Table) -> None:
         """Add rows as one version."""

@@ -193,6 +193,7 @@ class Store:
 
     def compact(self, keep: timedelta = timedelta(minutes=10)) -> None:
         """Merge small files; drop versions older than `keep`, which readers may still hold."""
+        self.tables.clear()
         for name in self.tables.names():
             self.tables.compact(name, keep)
 

@@ -189,6 +189,27 @@ def test_a_recipe_that_is_dropped_takes_its_vectors_and_its_cache_along(two: Sto
     assert two.library.cache_of(ONE.id) == kept
 
 
+def test_a_kill_amid_dropping_a_recipe_leaves_no_half_table(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = two.library.file.recipes
+    digests = two.digests(first)
+
+    def killed(folder: Path, **_: Any) -> None:
+        next((folder / "data").iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        patch.setattr("search._lance.shutil.rmtree", killed)
+        two.drop_recipe(second)
+    again = Store(Library(two.library.folder))
+    assert again.digests(second) == set()
+    assert coverages(again, again.library.file.recipes)[first].complete
+    assert again.sweep() == 0
+    again.compact()
+    assert not list(again.library.store.glob("*.dropped"))
+    again.drop_recipe(second)
+    assert (list(again.library.file.recipes), again.digests(first)) == ([first], digests)
+
+
 def test_housekeeping_reaches_every_recipe(two: Store) -> None:
     two.add_vectors(OTHER, ["aa"], normalize(np.eye(1, 3)))
     assert two.rewrite_without([("/photos", "aa.jpg")]) == (["/photos/aa.jpg"], ["aa"])
