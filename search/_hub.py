@@ -7,7 +7,6 @@ network the cache answers, as long as it has every file that is asked for.
 from __future__ import annotations
 
 import contextlib
-import errno
 import inspect
 import queue
 import threading
@@ -18,9 +17,9 @@ from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, ModelCard, constants, hf_hub_download, try_to_load_from_cache
 
-from preprocess import PellucidError, StorageFull, WeightsError
+from preprocess import PellucidError, WeightsError
 
-from ._hub_errors import answered, reason, refusal, remedy, unreachable
+from ._hub_errors import answered, reason, refusal, remedy, storage_errors_of_cache, unreachable
 from .model import digest_of
 from .progress import Progress
 
@@ -187,24 +186,6 @@ def only_cache() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
-
-
-@contextlib.contextmanager
-def storage_errors_of_cache() -> Iterator[None]:
-    """A cache that takes no more is an error of ours; whatever else goes wrong stays what it is."""
-    try:
-        yield
-    except OSError as error:
-        folder = constants.HF_HUB_CACHE
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StorageFull(
-                f"The disk of the hub's cache, {folder}, is full. Free some space, or set HF_HOME to a folder elsewhere."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise WeightsError(
-                f"The hub's cache, {folder}, cannot be written: {error.strerror}. Set HF_HOME to a folder that can."
-            ) from error
-        raise
 
 
 def _bar(moved: Callable[[int], None]) -> type:

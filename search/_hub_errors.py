@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+from collections.abc import Iterator
+
 from huggingface_hub import constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -12,7 +16,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from preprocess import InputError, PellucidError, WeightsError
+from preprocess import InputError, PellucidError, StorageFull, WeightsError
 
 
 def answered(error: Exception) -> bool:
@@ -70,3 +74,21 @@ def remedy(name: str) -> str:
         f"Without network: run the same command on a machine that has it, and copy the model's folder here (pellucid models list shows where), "
         f"or copy its cache folder models--{name.replace('/', '--')} into {constants.HF_HUB_CACHE}; or add a folder with path:FOLDER."
     )
+
+
+@contextlib.contextmanager
+def storage_errors_of_cache() -> Iterator[None]:
+    """A cache that takes no more is an error of ours; whatever else goes wrong stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        folder = constants.HF_HUB_CACHE
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull(
+                f"The disk of the hub's cache, {folder}, is full. Free some space, or set HF_HOME to a folder elsewhere."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise WeightsError(
+                f"The hub's cache, {folder}, cannot be written: {error.strerror}. Set HF_HOME to a folder that can."
+            ) from error
+        raise
