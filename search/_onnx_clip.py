@@ -80,7 +80,7 @@ class OnnxEncoder:
 
     @cached_property
     def _image(self) -> Any:
-        return _session(self.folder / self.graph, self.intra)
+        return _session(self._still(self.graph), self.intra)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -88,11 +88,22 @@ class OnnxEncoder:
 
     @cached_property
     def _text(self) -> Any:
-        return _session(self.folder / TEXT, self.threads, prepack=not (self.folder / (TEXT + DATA)).is_file())
+        return _session(self._still(TEXT), self.threads, prepack=not (self.folder / (TEXT + DATA)).is_file())
 
     @cached_property
     def _words(self) -> Words:
-        return Words(self.folder / TOKENIZER, self.model.text)
+        return Words(self._still(TOKENIZER), self.model.text)
+
+    def _still(self, name: str) -> Path:
+        """A file of the folder. Files are loaded late, and `models add --force` may have put others there since the recipe was read: their vectors
+        would be stored under it.
+
+        Raises:
+            WeightsError: the folder holds another model now, or none.
+        """
+        if Model.read(self.folder).identity(self.recipe.precision) != self.recipe.weights:
+            raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
+        return self.folder / name
 
     def prepare(self, pixels: RgbImage) -> Prepared:
         """The photo as the model's square, in the way it was trained with."""

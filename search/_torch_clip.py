@@ -52,7 +52,8 @@ class TorchEncoder(OnnxEncoder):
         if self.device == "cpu":
             torch.set_num_threads(self.threads)
         module = create_module(self.model.arch)
-        fill(module, read_state(self.folder / TORCH), f"{self.folder / TORCH} does not fit {self.model.arch}")
+        file = self._still(TORCH)
+        fill(module, read_state(file), f"{file} does not fit {self.model.arch}")
         return module.to(self.device)
 
     @contextlib.contextmanager

@@ -288,6 +288,20 @@ def test_an_added_model_is_found_by_its_name(add_model: Any) -> None:
     assert load_encoder("yours", EncoderOptions(folder.parent)).recipe == replace(encoder.recipe, encoder="yours")
 
 
+def test_files_that_were_replaced_are_not_taken_for_those_of_the_recipe(add_model: Any) -> None:
+    folder, *_ = add_model(ImageInput(16), TextInput(length=4))
+    other, *_ = add_model(ImageInput(16), TextInput(length=4), "other")
+    replace(Model.read(other), files={"image.onnx": "2" * 64}).write(other)
+    encoders = [OnnxEncoder(folder), OnnxEncoder(folder)]
+    photo, rows = encoders[0].prepare(PHOTO), encoders[0].encode_texts(["dog"])
+    folder.rename(folder.with_name("older"))
+    other.rename(folder)
+    np.testing.assert_array_equal(encoders[0].encode_texts(["dog"]), rows)  # what is loaded goes on
+    for run in (lambda: encoders[0].encode_images([photo]), lambda: encoders[1].encode_texts(["dog"])):
+        with pytest.raises(WeightsError, match=r"tiny was replaced while this ran\. Run the same command again"):
+            run()
+
+
 def test_a_tower_is_loaded_once(add_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, *_ = add_model(ImageInput(16), TextInput(length=4))
     loaded, load = [], _onnx_clip._session
