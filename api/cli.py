@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from .arguments import MINUS, protected
 from .evaluation import evaluate_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
@@ -23,9 +24,6 @@ app = typer.Typer(
 )
 app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
-
-MINUS = "\u0001-"
-"""Stands for the minus of a subtracted term while the command line is parsed, so that it is not taken for an option."""
 
 
 @app.command()
@@ -196,30 +194,6 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     pass
-
-
-def protected(arguments: list[str]) -> list[str]:
-    """Arguments of `search` in which a subtracted term, such as `-people`, cannot be taken for an option.
-
-    >>> protected(["search", "beach", "-people", "-k", "5"])
-    ['search', 'beach', '\\x01-people', '-k', '5']
-    """
-    if not arguments or arguments[0] != "search":
-        return arguments
-    out: list[str] = []
-    for at, argument in enumerate(arguments):
-        is_value = at > 0 and arguments[at - 1] in ("-k", "--where", "--library", "--encoder", "--max-megapixels", "--html")
-        is_option = (
-            argument.startswith("--")
-            or argument in ("-", "-h")
-            or (argument.startswith("-k") and argument[2:].isdigit())
-            or argument == "-k"
-        )
-        if argument == "--":
-            return out + arguments[at:]
-        subtracts = argument.startswith("-") and not is_option and not is_value
-        out.append(MINUS + argument[1:] if subtracts else argument)
-    return out
 
 
 def main() -> NoReturn:

@@ -27,19 +27,17 @@ def main(measurement: str) -> None:
 
 def settings(folder: str, precision: str, cores: int) -> list[dict[str, float]]:
     """Images a second of every setting that is tried; the settings take turns, and the best turn of each counts."""
-    encoders = {}
-    for threads, intra in splits(cores):
-        encoders[threads, intra] = encoder = made(folder, precision, threads, intra)
-        encoder.encode_images(photos(encoder.side, 1))
-    least = 1e9
-    for encoder in encoders.values():
-        start = time.perf_counter()
-        encoder.encode_images(photos(encoder.side, 2))
-        least = min(least, (time.perf_counter() - start) / 2)
-    parts = [part for part in PARTS if part == 1 or part * least <= LONGEST_S]
     best: dict[tuple[int, int, int], float] = {}
+    parts: list[int] = []
     for _ in range(ROUNDS):
-        for (threads, intra), encoder in encoders.items():
+        for threads, intra in splits(cores):
+            encoder = made(folder, precision, threads, intra)  # one at a time: a large tower takes gigabytes
+            encoder.encode_images(photos(encoder.side, 1))
+            if not parts:
+                start = time.perf_counter()
+                encoder.encode_images(photos(encoder.side, 2))
+                least = (time.perf_counter() - start) / 2
+                parts = [part for part in PARTS if part == 1 or part * least <= LONGEST_S]
             for part in parts:
                 encoder.part = part
                 batch = photos(encoder.side, part * threads)

@@ -12,6 +12,7 @@ through the same graph as the library's photos, so that a photo finds itself.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def make_int8(folder: Path) -> Path:
     if _whole(folder, model):
         return folder / IMAGE_INT8
     with _writing(folder), _alone(folder):
+        for left in folder.glob(".int8-*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         model = Model.read(folder)  # another process may have made it meanwhile
         if not _whole(folder, model):
             with tempfile.TemporaryDirectory(dir=folder, prefix=".int8-") as place:

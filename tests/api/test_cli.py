@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from api.cli import MINUS, protected
+from api.arguments import MINUS, protected
 from search import ENCODERS, Library, Store
 
 Command = Callable[..., Any]

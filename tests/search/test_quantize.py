@@ -144,3 +144,11 @@ def test_nothing_is_printed(make_model: MakeModel, capfd: pytest.CaptureFixture[
         make_int8(make_model())
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+def test_what_a_killed_run_left_goes(make_model: MakeModel) -> None:
+    folder = make_model()
+    (folder / ".int8-left").mkdir()
+    (folder / ".int8-left" / "image.int8.onnx").write_bytes(b"half")
+    make_int8(folder)
+    assert [entry.name for entry in folder.iterdir() if entry.name.startswith(".int8-")] == []
