@@ -13,6 +13,7 @@ import json
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,8 @@ from train_image import TextMap
 
 OPSET = 20
 VERSION = 2  # of the weights; the model card has a table over versions
-EXACT = ("rows", "columns")  # not weights
-SIDES = {64: 96, 80: 96, 96: 112}  # what the tower sees (a multiple of 16), and the sharper picture that it is made from
+VIEWS, WIDE = ((64, False), (96, True)), 112  # what the tower sees, side and mirrored, and the side of the picture that it is made from
+EXACT = tuple(f"{name}{side}" for name in ("rows", "columns") for side, _ in VIEWS)  # not weights
 TRAINED_ON = (
     "photos and names: Caltech-101, MS COCO, Flickr8k, Tiny-ImageNet, Imagenette, PACS, Food-101, BIQ2021 and others that MODEL_CARD.md lists",
     "texts: WordNet nouns, Flickr8k captions, made-up queries",
@@ -43,34 +44,31 @@ class Eye(nn.Module):
     """UInt8["photo wide wide 3"] to unit rows Float["photo 256"]; the scale of the colours is inside the first convolution.
 
     The tower was trained on views that bilinear sampling had softened, and loses three points of recall on a picture squashed straight to its
-    side. So it is given a larger one, and brings it down to `side` itself: the antialiased bilinear resize is one matrix a direction.
-    With `mirror` it also sees the mirrored picture, and gives the direction between the two vectors.
+    side. So it is given a larger one, and brings it down itself: the antialiased bilinear resize is one matrix a direction. It sees the picture
+    once for each of `views`, a side and whether it is mirrored, and gives the direction between the vectors.
     """
 
-    def __init__(self, tower: ImageTower, side: int, mirror: bool = False) -> None:
+    def __init__(self, tower: ImageTower, views: Sequence[tuple[int, bool]] = VIEWS) -> None:
         super().__init__()
-        self.mirror = mirror
         tower = copy.deepcopy(tower).eval()
         fold(tower)
         with torch.no_grad():
             tower.body[0].weight.div_(255 * torch.tensor(STD).view(1, 3, 1, 1))
-        self.tower = tower
+        self.tower, self.sides = tower, [side for side, _ in views]
         self.register_buffer("grey", torch.tensor(MEAN) * 255)
-        rows = functional.interpolate(torch.eye(SIDES[side])[None, None], size=(side, SIDES[side]), mode="bilinear", antialias=True)[0, 0]
-        self.register_buffer("rows", rows)  # Float["side wide"]
-        self.register_buffer("columns", rows.T.contiguous())
+        for side, mirrored in views:
+            rows = functional.interpolate(torch.eye(WIDE)[None, None], size=(side, WIDE), mode="bilinear", antialias=True)[0, 0]
+            self.register_buffer(f"rows{side}", rows)  # Float["side wide"]
+            self.register_buffer(f"columns{side}", (rows.flip(0) if mirrored else rows).T.contiguous())
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Unit rows."""
-        soft = self.rows @ (pixels.float() - self.grey).permute(0, 3, 1, 2) @ self.columns
-        if not self.mirror:
-            return self.see(soft)
-        # Two passes over the same weights, not one of twice the batch: half the memory, and the same time.
-        return unit(self.see(soft) + self.see(soft.flip(3)))
+        whole = (pixels.float() - self.grey).permute(0, 3, 1, 2)
+        return unit(torch.stack([self.see(whole, side) for side in self.sides]).sum(0))
 
-    def see(self, soft: Tensor) -> Tensor:
-        """Unit rows of pictures of the tower's own side."""
-        grid = self.tower.body(soft)
+    def see(self, whole: Tensor, side: int) -> Tensor:
+        """Unit rows of one view."""
+        grid = self.tower.body(getattr(self, f"rows{side}") @ whole @ getattr(self, f"columns{side}"))
         pooled = torch.cat([grid.mean((2, 3)), grid.amax((2, 3))], 1)
         return unit(self.tower.head(pooled))
 
@@ -181,7 +179,7 @@ def compare(file: Path, name: str, module: nn.Module, batches: list[Tensor]) -> 
     return least
 
 
-def export(work: Path, run: Path, out: Path, side: int, mirror: bool) -> None:
+def export(work: Path, run: Path, out: Path) -> None:
     """Write image.onnx, text.onnx, tokenizer.json and weights.json."""
     tower, text_map = ImageTower(), TextMap()
     tower.load_state_dict(torch.load(run / "tower.pt", weights_only=True))
@@ -190,27 +188,27 @@ def export(work: Path, run: Path, out: Path, side: int, mirror: bool) -> None:
     student = SentenceTower(tokenizer.get_vocab_size(), WIDTH, LAYERS, HEADS, HIDDEN, LENGTH, TEACHER)
     student.load_state_dict(torch.load(work / "student.pt", weights_only=True))
     tower.eval(), text_map.eval(), student.eval()
-    eye, ear = Eye(tower, side, mirror), Ear(student, text_map)
+    eye, ear = Eye(tower), Ear(student, text_map)
     out.mkdir(parents=True, exist_ok=True)
-    write(eye, torch.zeros(2, SIDES[side], SIDES[side], 3, dtype=torch.uint8), ("pixels", "vectors"), {0: "batch"}, out / "image.onnx")
+    write(eye, torch.zeros(2, WIDE, WIDE, 3, dtype=torch.uint8), ("pixels", "vectors"), {0: "batch"}, out / "image.onnx")
     write(ear, torch.ones(2, 7, dtype=torch.int64), ("ids", "vectors"), {0: "batch", 1: "length"}, out / "text.onnx")
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
 
     photos = torch.from_numpy(np.load(work / "samples.npy")[:200]).permute(0, 3, 1, 2).float()
-    wide = functional.interpolate(photos, size=(SIDES[side], SIDES[side]), mode="bilinear", antialias=True).clamp(0, 255).byte()
+    wide = functional.interpolate(photos, size=(WIDE, WIDE), mode="bilinear", antialias=True).clamp(0, 255).byte()
     photos = wide.permute(0, 2, 3, 1).contiguous()
     captions = [c for row in json.loads((work / "eval.json").read_text())["retrieval-flickr"] for c in row]
     ids = [torch.tensor([e.ids for e in tokenizer.encode_batch(captions[i : i + n])]) for i, n in ((0, 1), (1, 64), (65, 200))]
     print(f"least cosine, onnxruntime to torch: photos {compare(out / 'image.onnx', 'pixels', eye, list(photos.split(50))):.5f}, "
           f"texts {compare(out / 'text.onnx', 'ids', ear, ids):.5f}")  # fmt: skip
     with torch.no_grad():
-        normal = tower(functional.interpolate(wide[:20].float() / 255, size=(side, side), mode="bilinear", antialias=True))
-        print(f"least cosine, folded to trained: {(normal * Eye(tower, side)(photos[:20])).sum(1).min().item():.5f}")
+        normal = tower(functional.interpolate(wide[:20].float() / 255, size=(80, 80), mode="bilinear", antialias=True))
+        print(f"least cosine, folded to trained: {(normal * Eye(tower, ((80, False),))(photos[:20])).sum(1).min().item():.5f}")
 
     files = ("image.onnx", "text.onnx", "tokenizer.json")
     about = {
         "format": 2, "name": "builtin", "dim": DIM,
-        "image": {"side": SIDES[side], "resize": "squash", "interpolation": "bicubic", "fill": 0, "mean": MEAN, "std": STD, "layout": "pixels",
+        "image": {"side": WIDE, "resize": "squash", "interpolation": "bicubic", "fill": 0, "mean": MEAN, "std": STD, "layout": "pixels",
                   "tensor": "pixels", "gap": 3.0},
         "text": {"length": LENGTH, "pad": 0, "padded": False, "clean": "none", "dtype": "int64", "tensor": "ids"},
         "files": {f: hashlib.sha256((out / f).read_bytes()).hexdigest() for f in files},
@@ -234,11 +232,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="the run of train_image.py whose tower.pt and map.pt to take")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--side", type=int, choices=SIDES, default=80, help="what the tower sees; 80 is what it was trained on last")
-    parser.add_argument("--mirror", action="store_true", help="add the vector of the mirrored picture, at twice the time")
     options = parser.parse_args()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    export(options.work, options.run, options.out, options.side, options.mirror)
+    export(options.work, options.run, options.out)
 
 
 if __name__ == "__main__":

@@ -59,11 +59,12 @@ def main() -> None:
         fold.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         fold.optimized_model_filepath = str(plain)
         onnxruntime.InferenceSession(str(graph), fold, providers=["CPUExecutionProvider"])
-        first = next(node.name for node in onnx.load(plain).graph.node if node.op_type == "Conv")  # it sees the pixels, and costs little
+        convolutions = [node for node in onnx.load(plain).graph.node if node.op_type == "Conv"]
+        first = [node.name for node in convolutions if node.input[1] == convolutions[0].input[1]]  # they see the pixels, and cost little
         quantize_static(
             plain, small, Photos(sample(options.work, facts["image"]["side"], 0)), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv", "Add", "Relu"],
-            nodes_to_exclude=[first],
+            nodes_to_exclude=first,
         )  # fmt: skip
         fresh = sample(options.work, facts["image"]["side"], 1)
         cosines = (vectors(graph, fresh) * vectors(small, fresh)).sum(1)
