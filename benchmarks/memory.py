@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -45,19 +44,11 @@ def made_photos(folder: Path, count: int) -> None:
         (place / f"{number:05}.jpg").write_bytes(jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:])
 
 
-def peak_bytes() -> int:
-    """The most resident memory of this process. Linux hands `ru_maxrss` down from the parent, so its own counter is asked there."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def index_once(folder: Path, place: Path) -> dict[str, float]:
     """What the child process does and says."""
     from indexer import build
     from search import Library, load_encoder
+    from search._bench_child import peak_bytes
 
     start = time.perf_counter()
     report = build(Library(place, create=True), [folder], load_encoder())

@@ -39,13 +39,13 @@ def test_orientations_of_one_picture_are_each_others_nearest(shared: Shared, tmp
 
 
 RUN = """
-import json, resource, sys
+import sys
 from api.cli import main
+from search._bench_child import peak_bytes
 try:
     main()
 finally:
-    unit = 1 if sys.platform == "darwin" else 1024
-    sys.stderr.write("PEAK %d" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
+    sys.stderr.write(f"PEAK {peak_bytes()}")
 """
 
 
