@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import ImageError, InputError, Limits
-from search import Library, Store
+from search import Library, Store, nearest_others
 
 from .report import Report
 from .stages import Loaded, Loader, embed, read
@@ -172,7 +172,7 @@ def _agreement(rows: Sequence[dict[str, Any]], first: Rows, second: Rows) -> dic
     import numpy as np
 
     names = [f"{row['root'].rstrip('/')}/{row['path']}" for row in rows]
-    nearest = [_nearest(np.stack([found[row["digest"]] for row in rows]).astype(np.float32)) for found in (first, second)]
+    nearest = [nearest_others(np.stack([found[row["digest"]] for row in rows]).astype(np.float32), NEIGHBOURS) for found in (first, second)]
     shares = np.array([len(set(a) & set(b)) / NEIGHBOURS for a, b in zip(nearest[0].tolist(), nearest[1].tolist(), strict=True)])
     most = sorted(range(len(rows)), key=lambda at: (shares[at], names[at]))[:SHOWN]
     return {
@@ -183,19 +183,6 @@ def _agreement(rows: Sequence[dict[str, Any]], first: Rows, second: Rows) -> dic
             for at in most if shares[at] < 1
         ],
     }  # fmt: skip
-
-
-def _nearest(rows: Vectors) -> NDArray[np.int64]:
-    """Numbers of the nearest other rows, Int64["row 10"], nearest first; equal ones by number."""
-    import numpy as np
-
-    found = []
-    for start in range(0, len(rows), 1024):
-        at = np.arange(start, min(start + 1024, len(rows)))
-        similarities = rows[at] @ rows.T
-        similarities[np.arange(len(at)), at] = -np.inf
-        found.append(np.argsort(-similarities, axis=1, kind="stable")[:, :NEIGHBOURS])
-    return np.concatenate(found)
 
 
 def _cost(store: Store, encoder: Encoder, photos: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .library import Library, LibraryFile, storage_errors
     from .model import ImageInput, Model, TextInput, remedy
     from .nearest import INDEXES, NearestIndex
-    from .precision import Decision, choose_precision
+    from .precision import Decision, choose_precision, nearest_others
     from .query import Query, Term, combine
     from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
@@ -37,7 +37,7 @@ _HOMES = {
     "library": ("Library", "LibraryFile", "storage_errors"),
     "model": ("ImageInput", "Model", "TextInput", "remedy"),
     "nearest": ("INDEXES", "NearestIndex"),
-    "precision": ("Decision", "choose_precision"),
+    "precision": ("Decision", "choose_precision", "nearest_others"),
     "query": ("Query", "Term", "combine"),
     "recipes": ("Coverage", "coverage", "coverages", "encoder_gone", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
     "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
@@ -56,7 +56,7 @@ __all__ = [
     "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
     "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
-    "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "remove_model", "search", "storage_errors", "use_command",
+    "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "remove_model", "search", "storage_errors", "use_command",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from preprocess import WeightsError
 
 from .bench import bench_file, read_settings
 from .encode import EncoderOptions, Recipe, normalize
-from .model import DATA, IMAGE, IMAGE_INT8, TEXT, TOKENIZER, Model, remedy
+from .model import DATA, TEXT, TOKENIZER, Model, remedy
 from .tokenize import Words
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class OnnxEncoder:
         # JPEGs decoded at a reduced size, never below three times this, give vectors within cosine 0.9999 of exact ones: at worst 0.99992
         # (ConvNeXt-B at 256) and 0.999996 (ViT-B-32 at 224) over 30 of 1,536 pixels, with random weights.
         self.side = self.model.image.side
-        self.graph = IMAGE_INT8 if precision == "int8" and self.model.precision != "int8" else IMAGE
+        self.graph = self.model.graph(precision)
         self.recipe = Recipe(self.model.name, self.model.identity(precision), precision, "none", self.model.dim)
 
     @cached_property

@@ -64,14 +64,13 @@ def bench_model(name: str, options: EncoderOptions, on_progress: Callable[[str],
             the result cannot be written.
         StorageFull: the disk took no more.
     """
-    from .model import IMAGE_INT8, Model
+    from .model import Model
 
     folder: Path = load_encoder(name, EncoderOptions(options.models, runtime="onnx")).folder  # type: ignore[attr-defined]
     model = Model.read(folder)
-    precisions = [model.precision] + (["int8"] if IMAGE_INT8 in model.files and model.precision != "int8" else [])
     cores = options.threads or os.cpu_count() or 1
     speeds = []
-    for precision in precisions:
+    for precision in model.precisions:
         task = {"folder": str(folder), "precision": precision, "cores": cores}
         on_progress(f"{precision}: settings")
         tried = _child("settings", task)

@@ -94,9 +94,18 @@ class Model:
         fresh.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n", encoding="utf-8")
         fresh.replace(folder / "weights.json")
 
+    @property
+    def precisions(self) -> list[str]:
+        """Those that the image tower has a graph for, its own first."""
+        return [self.precision, *(["int8"] if IMAGE_INT8 in self.files and self.precision != "int8" else [])]
+
+    def graph(self, precision: str) -> str:
+        """The file of the image tower that runs for a precision."""
+        return IMAGE_INT8 if precision == "int8" and self.precision != "int8" else IMAGE
+
     def identity(self, precision: str) -> str:
         """Sha256 over all that decides a vector: the towers in use, the tokenizer, and how they are fed."""
-        graph = IMAGE_INT8 if precision == "int8" and self.precision != "int8" else IMAGE
+        graph = self.graph(precision)
         names = (graph, graph + DATA, TEXT, TEXT + DATA, TOKENIZER)
         parts = [self.files.get(name, "") for name in names] + [json.dumps([asdict(self.image), asdict(self.text)], sort_keys=True)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

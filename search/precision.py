@@ -14,6 +14,8 @@ from preprocess import InputError, PellucidError
 from .encode import ENCODERS, EncoderOptions, load_encoder
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from preprocess import RgbImage
 
     from ._onnx_clip import OnnxEncoder
@@ -118,16 +120,20 @@ def neighbour_overlap(exact: Vectors, rough: Vectors, count: int) -> float:
     """
     if not (np.isfinite(exact).all() and np.isfinite(rough).all()):
         return 0.0
-    nearest = [_nearest(rows, count) for rows in (exact, rough)]
+    nearest = [nearest_others(rows, count).tolist() for rows in (exact, rough)]
     shared = [len(set(a) & set(b)) for a, b in zip(*nearest, strict=True)]
     return sum(shared) / (count * len(shared))
 
 
-def _nearest(rows: Vectors, count: int) -> list[list[int]]:
-    similarities = rows @ rows.T
-    np.fill_diagonal(similarities, -np.inf)
-    order: list[list[int]] = np.argsort(-similarities, axis=1, kind="stable")[:, :count].tolist()
-    return order
+def nearest_others(rows: Vectors, count: int) -> NDArray[np.int64]:
+    """Numbers of the `count` nearest other rows of each of Float32["row dim"], Int64["row count"], nearest first; equal ones by number."""
+    found = []
+    for start in range(0, len(rows), 1024):
+        at = np.arange(start, min(start + 1024, len(rows)))
+        similarities = rows[at] @ rows.T
+        similarities[np.arange(len(at)), at] = -np.inf
+        found.append(np.argsort(-similarities, axis=1, kind="stable")[:, :count])
+    return np.concatenate(found)
 
 
 def side_by_side(prepared: Sequence[Prepared], first: OnnxEncoder, second: OnnxEncoder) -> tuple[Vectors, Vectors, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preprocess import PellucidError, WeightsError
 
-from .model import IMAGE_INT8, Model, remedy
+from .model import Model, remedy
 
 _TEXTS = ("a photo of a dog", "")
 _PROBE = 0.002
@@ -56,9 +56,8 @@ def _odd_vectors(folder: Path, model: Model) -> list[Fault]:
     from .encode import EncoderOptions
 
     rows = np.linspace(0, 255, 48 * 64 * 3).reshape(48, 64, 3).astype(np.uint8)
-    precisions = [model.precision] + (["int8"] if IMAGE_INT8 in model.files and model.precision != "int8" else [])
     faults = []
-    for precision in precisions:
+    for precision in model.precisions:
         encoder = OnnxEncoder(folder, EncoderOptions(precision=precision, threads=1))
         prepared = encoder.prepare(rows)
         vectors = {f"photos in {precision}": encoder.encode_images([prepared, prepared])}
