@@ -55,6 +55,7 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/dehaze.py
 	$(BIN)/python benchmarks/nearest.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/index.py

@@ -9,7 +9,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from . import haze_evaluation  # noqa: F401 (its commands join those of evaluation)
 from .arguments import MINUS, protected
+from .dehazing import dehaze as dehaze_command
 from .evaluation import evaluate_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
@@ -24,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
+app.command("dehaze")(dehaze_command)
 
 
 @app.command()
@@ -33,6 +36,12 @@ def index(
     encoder: EncoderOption = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave these files and folders out.")] = None,
     include_hidden: Annotated[bool | None, typer.Option("--include-hidden", help="Take names that start with a dot too.")] = None,
+    dehaze: Annotated[
+        str | None,
+        typer.Option(
+            "--dehaze", metavar="auto|none|NAME", help="Which photos are found through a dehazed version too.", show_default="auto"
+        ),
+    ] = None,
     precision: PrecisionOption = None,
     runtime: RuntimeOption = None,
     max_megapixels: MegapixelsOption = None,
@@ -47,8 +56,8 @@ def index(
     with quiet_decoders(), progress_bar(not as_json) as move:
         report = run_index(
             roots or [], dry_run=dry_run, on_progress=move, on_note=lambda line: typer.echo(line, err=True), library=library, encoder=encoder,
-            precision=precision, runtime=runtime, exclude=exclude or None, include_hidden=include_hidden, max_megapixels=max_megapixels,
-            jobs=jobs,
+            dehaze=dehaze, precision=precision, runtime=runtime, exclude=exclude or None, include_hidden=include_hidden,
+            max_megapixels=max_megapixels, jobs=jobs,
         )  # fmt: skip
     if as_json:
         print_json(report.as_dict())

@@ -1,4 +1,4 @@
-"""`pellucid eval`: an encoder on a folder with known answers."""
+"""`pellucid eval`: an encoder, or the dehazers, on a folder with known answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import EncoderOption, JsonOption
+from .options import EncoderOption, JsonOption, MegapixelsOption
 
-evaluate_app = typer.Typer(help="Measure an encoder on a folder with known answers.", no_args_is_help=True)
+evaluate_app = typer.Typer(help="Measure an encoder or the dehazers on a folder with known answers.", no_args_is_help=True)
 
 
 @evaluate_app.command()
@@ -36,6 +36,31 @@ def zeroshot(
     from search import evaluate_zeroshot
 
     _figures(evaluate_zeroshot, folder, encoder, as_json)
+
+
+@evaluate_app.command()
+def dehaze(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="hazy/ and clear/ or gt/, as in RESIDE SOTS: 1400_3.png belongs to 1400.png.")
+    ],
+    method: Annotated[list[str] | None, typer.Option("--method", metavar="NAME", help="Only these.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many pairs, evenly spread.", show_default="all")] = None,
+    max_megapixels: MegapixelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """PSNR, SSIM, CIEDE2000 and seconds of each dehazer, against clear photos of the same views."""
+    from preprocess import evaluate_dehazers, find_pairs
+
+    from .dehaze_output import figures_dict, figures_table
+    from .output import count_bar, print_json, quiet_decoders
+    from .settings import load_settings
+    from .wiring import limits_of
+
+    pairs = find_pairs(folder.expanduser(), limit)
+    limits = limits_of(load_settings(max_megapixels=max_megapixels))
+    with quiet_decoders(), count_bar("measuring", not as_json) as move:
+        figures = evaluate_dehazers(pairs, method, limits, move)
+    print_json(figures_dict(figures)) if as_json else figures_table(figures)
 
 
 def _figures(function: Any, folder: Path, encoder: str | None, as_json: bool) -> None:

@@ -27,7 +27,7 @@ def library_stats(library: Library) -> dict[str, Any]:
     from search import Store
 
     store = Store(library)
-    images = store.images(["root", "digest", "format", "taken_at", "camera", "byte_size"])
+    images = store.images(["root", "digest", "format", "taken_at", "camera", "byte_size", "dehazed"])
     taken = sorted(day for day in images["taken_at"].to_pylist() if day)
     current = library.file.current
     by_root = Counter(images["root"].to_pylist())
@@ -41,6 +41,8 @@ def library_stats(library: Library) -> dict[str, Any]:
         "cameras": _most(images["camera"].to_pylist(), 10),
         "taken": [taken[0], taken[-1]] if taken else None,
         "failures": len(store.failures()),
+        "dehaze": library.file.dehaze,
+        "dehazed_photos": images.num_rows - images["dehazed"].null_count,
         "recipe": library.file.recipes.get(current) if current else None,
         "recipes": recipe_facts(library, store),
         "library_bytes": folder_bytes(library.folder),
@@ -51,14 +53,17 @@ def recipe_facts(library: Library, store: Store) -> list[dict[str, Any]]:
     """What each recipe is, how many photos have a vector of it, and the bytes of its vectors and its cache."""
     from search import coverages
 
-    covered = coverages(store, library.file.recipes)
+    file = library.file
+    covered = coverages(store, file.plain_recipes())
+    recipes = {recipe_id: file.recipes[recipe_id] for recipe_id in file.plain_recipes()}
     return [
         {"id": recipe_id, **{name: recipe.get(name) for name in ("encoder", "precision", "dim")},
-         "current": recipe_id == library.file.current, "photos": covered[recipe_id].photos, "with_vector": covered[recipe_id].found,
+         "current": recipe_id == file.current, "photos": covered[recipe_id].photos, "with_vector": covered[recipe_id].found,
          "missing": covered[recipe_id].missing, "unreadable": covered[recipe_id].unreadable,
-         "bytes": folder_bytes(library.store / f"{store.vector_table(recipe_id)}.lance")
+         "dehazed": {enhancer: len(store.digests(other)) for enhancer, other in file.enhanced(recipe_id).items()},
+         "bytes": sum(folder_bytes(library.store / f"{store.vector_table(own)}.lance") for own in (recipe_id, *file.enhanced(recipe_id).values()))
                   + sum(folder_bytes(folder) for folder in library.cache.glob(f"{recipe_id}-*"))}
-        for recipe_id, recipe in library.file.recipes.items()
+        for recipe_id, recipe in recipes.items()
     ]  # fmt: skip
 
 
@@ -176,6 +181,7 @@ def _recipe_line(recipe: dict[str, Any]) -> str:
     """One recipe in a line: `finer: fp32, 49 numbers a vector, 9 of 10 photos, 0.1 MB; searches use it`."""
     line = (f"{recipe['encoder']}: {recipe['precision']}, {recipe['dim']} numbers a vector, {recipe['with_vector']:,} of {recipe['photos']:,} photos, "
             f"{recipe['bytes'] / 1e6:,.1f} MB")  # fmt: skip
+    line += "".join(f"; {count:,} also through {plain(enhancer)}" for enhancer, count in recipe["dehazed"].items())
     line += "; searches use it" if recipe["current"] else ""
     return line + (f"; {recipe['state']}" if recipe.get("state") else "")
 

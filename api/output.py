@@ -46,14 +46,20 @@ def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from search import PLAIN
+
     table = Table(title=title and Text(plain(title)), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("similarity", justify="right")
     table.add_column("z", justify="right")
     table.add_column("taken")
+    through = any(hit.enhancer != PLAIN for hit in hits)  # which version of the photo matched; most libraries have one of each alone
+    if through:
+        table.add_column("through")
     table.add_column("photo", overflow="fold")
     for hit in hits:
         taken = str(hit.columns.get("taken_at") or "")[:10]
-        table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, Text(plain(hit.file)))
+        version = [plain(hit.enhancer) if hit.enhancer != PLAIN else ""] if through else []
+        table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, Text(plain(hit.file)))
     console().print(table)
 
 
@@ -69,6 +75,9 @@ def report_summary(report: Report) -> None:
         out.print(
             f"Left alone, not photos: {', '.join(f'{count} {plain(suffix)}' for suffix, count in kinds[:8])}{', ...' if len(kinds) > 8 else ''}"
         )
+    if report.dehazed:
+        many = "photo is hazy and" if report.dehazed == 1 else "photos are hazy and"
+        out.print(f"{report.dehazed:,} {many} can be found through a dehazed version too.")
     if report.kept:
         out.print(f"Kept: {report.kept:,} photos that are still on disk but are excluded or could not be looked at.")
     _recipe_lines(report, out)

@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     )
     runtime: Literal["auto", "onnx", "torch"] = Field("auto", description="what runs an added model: `onnx`, `torch`, or `auto`")
     models: Path = Field(default_factory=default_models, description="the folder of models that were added")
+    dehaze: str | None = Field(
+        None,
+        description="which photos are dehazed for a second vector: `auto`, `none`, or a dehazer for all; unset: as before, `auto` in a new library",
+    )
     exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
     include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")
     max_megapixels: float = Field(180, gt=0, allow_inf_nan=False, description="photos with more are refused before they are decoded")

@@ -29,6 +29,7 @@ figure { margin: 0 } figure img, .missing { width: 100%; aspect-ratio: 4/3; obje
 .missing { display: grid; place-items: center; padding: .5rem; font-size: .8rem; text-align: center }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; margin-top: .3rem }
 .bar { height: 4px; border-radius: 2px; background: var(--line); margin-top: .35rem } .bar i { display: block; height: 100%; border-radius: 2px; background: var(--accent) }
+.through { border: 1px solid var(--line); border-radius: 4px; padding: 0 .3rem }
 .number { font-variant-numeric: tabular-nums; opacity: .75 } footer { margin-top: 2.5rem; font-size: .85rem; opacity: .7 }
 """
 
@@ -83,8 +84,9 @@ def _figure(hit: Hit, pictures: dict[Path, str | None]) -> str:
     picture = pictures[Path(hit.file)]
     shown = f'<img src="{picture}" alt="{escape(hit.path)}" loading="lazy">' if picture else '<div class="missing">cannot be opened</div>'
     width = max(0.0, min(1.0, hit.similarity)) * 100
+    through = "" if hit.enhancer == "none" else ' <span class="through" title="its dehazed version matched best">dehazed</span>'
     taken = f" · {escape(str(hit.columns['taken_at'])[:10])}" if hit.columns.get("taken_at") else ""
     return (
         f'<figure>{shown}<div class="bar"><i style="width:{width:.0f}%"></i></div>'
-        f'<figcaption><span class="number">{hit.similarity:.3f} {hit.z:+.1f}</span> {escape(hit.path)}{taken}</figcaption></figure>'
+        f'<figcaption><span class="number">{hit.similarity:.3f} {hit.z:+.1f}</span> {escape(hit.path)}{taken}{through}</figcaption></figure>'
     )

@@ -137,9 +137,9 @@ def _kept(name: str, folder: Path | None) -> str:
 
 def _may_go(name: str, own: list[str], library: Library, store: Store) -> None:
     """Refuse to take away what searches need."""
-    recipes = library.file.recipes
-    covered = coverages(store, recipes)
-    others = [recipe_id for recipe_id in recipes if recipe_id not in own]
+    recipes, plain = library.file.recipes, library.file.plain_recipes()
+    covered = coverages(store, plain)
+    others = [recipe_id for recipe_id in plain if recipe_id not in own]
     ready = [recipe_id for recipe_id in others if covered[recipe_id].complete]
     first = index_command(library, others[0]) if others else f"pellucid index --library {shlex.quote(str(library.folder))} --encoder OTHER"
     if library.file.current in own:

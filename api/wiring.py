@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, LibraryDamaged, Limits, is_photo
+from preprocess import InputError, LibraryDamaged, Limits, is_photo, load_rule
 from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder
 
 from .settings import Settings, load_settings
@@ -78,8 +78,14 @@ def run_index(
     settings = load_settings(**given)
     folder = settings.library.expanduser()
     options = BuildOptions(
-        walk=WalkOptions(tuple(settings.exclude), settings.include_hidden), limits=limits_of(settings), jobs=settings.jobs, dry_run=dry_run
+        walk=WalkOptions(tuple(settings.exclude), settings.include_hidden),
+        limits=limits_of(settings),
+        jobs=settings.jobs,
+        dry_run=dry_run,
+        dehaze=settings.dehaze,
     )
+    if settings.dehaze is not None:
+        load_rule(settings.dehaze)  # before a library is made
     for root in roots:
         if not root.expanduser().is_dir() and not (folder / "library.json").is_file():
             raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
@@ -197,13 +203,13 @@ def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: 
     images = store.images(["root", "path", "digest"])
     left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
     left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
-    for recipe in library.file.recipes:
+    for recipe in library.file.plain_recipes():
         derived = open_derived(library, recipe)
         try:
             rows = set(derived.database.execute("SELECT root, path FROM images"))
             vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
             left |= rows & doomed
-            if len(derived.nearest) != vectors:
+            if derived.photos != vectors:
                 left.add(("", "a vector without a photo"))
         finally:
             derived.close()
@@ -227,7 +233,7 @@ def run_compact(folder: Path | None) -> tuple[int, int]:
         store.sweep()
         store.compact(timedelta(0))
         shutil.rmtree(library.cache, ignore_errors=True)
-        for recipe in library.file.recipes:
+        for recipe in library.file.plain_recipes():
             make_derived(store, recipe)
         return before, folder_bytes(library.folder)
 

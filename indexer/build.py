@@ -7,22 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from preprocess import Limits, PellucidError
+from preprocess import Limits, PellucidError, load_rule
 from search import Failure, Library, Store, make_derived
 
-from .plan import Known, Plan, plan
+from .inventory import Inventory
+from .plan import Plan, plan
 from .report import Report
 from .roots import chosen_roots
-from .stages import Embedded, Loaded, Loader, embed, read
+from .stages import Embedded, Loader, embed, read
 from .switch import describe, measure, settle
 from .walk import Found, Passed, WalkOptions, walk
 
 if TYPE_CHECKING:
-    from search import Encoder, Key
+    from search import Encoder, Key, Vectors
 
 COMMIT_PHOTOS, COMMIT_S = 1024, 20.0
 """A commit costs about 40 ms, so it is made after this many photos or seconds: that much is read again after a kill."""
@@ -30,12 +31,13 @@ COMMIT_PHOTOS, COMMIT_S = 1024, 20.0
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How a build walks and reads. `jobs` 0 means one reading thread for each core."""
+    """How a build walks, reads and dehazes. `jobs` 0 means one reading thread for each core; `dehaze` none the library's own rule, `auto` in a new one."""
 
     walk: WalkOptions = field(default_factory=WalkOptions)
     limits: Limits = field(default_factory=Limits)
     jobs: int = 0
     dry_run: bool = False
+    dehaze: str | None = None
 
 
 def build(
@@ -51,6 +53,7 @@ def build(
 
     Raises:
         InputError: a root is not a folder.
+        UnknownName: there is no such way to dehaze.
         LibraryBusy, LibraryError: the library cannot be written.
     """
     options = options or BuildOptions()
@@ -67,22 +70,15 @@ class _Build:
         with self.report.timed("open"):
             self.store = Store(library)
             self.recipe = encoder.recipe
-            self.images = self.store.images()
-            keys = zip(self.images["root"].to_pylist(), self.images["path"].to_pylist(), strict=True)
-            rows = zip(
-                self.images["digest"].to_pylist(), self.images["byte_size"].to_pylist(), self.images["modified_ns"].to_pylist(), strict=True
-            )
-            self.known: dict[Key, Known] = {key: Known(*row) for key, row in zip(keys, rows, strict=True)}
-            self.row_of_digest = {known.digest: at for at, known in enumerate(self.known.values())}
-            self.failures: dict[Key, Failure] = {(f.root, f.path): f for f in self.store.failures()}
-            self.row_of_key: dict[Key, int] = {}
-            self.embedded = self.store.digests(self.recipe.id)
+            self.dehaze = options.dehaze or library.file.dehaze or "auto"
+            self.rule = load_rule(self.dehaze)
+            self.held = Inventory(self.store, self.recipe, self.rule)
 
     def run(self, roots: Sequence[Path]) -> Report:
         with self.report.timed("walk"):
             chosen = chosen_roots(self.library, roots)
-            if self.library.file.current not in (None, self.recipe.id):
-                chosen += [root for root in self.library.file.roots if root not in chosen]  # another recipe needs every photo again
+            if self.library.file.current not in (None, self.recipe.id) or self.library.file.dehaze not in (None, self.dehaze):
+                chosen += [root for root in self.library.file.roots if root not in chosen]  # another recipe or rule needs every photo again
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
         if self.options.dry_run:
@@ -92,10 +88,10 @@ class _Build:
         self.store.register(self.recipe)
         if self.library.file.current is None:
             self.store.use(self.recipe)
+        if self.library.file.dehaze != self.dehaze:
+            self.library.write(replace(self.library.file, dehaze=self.dehaze))
         describe(self.store, self.recipe, self.report)
-        if todo.reembed:
-            again = {file.key for file in todo.reembed}
-            self.row_of_key = {key: at for at, key in enumerate(self.known) if key in again}
+        self.held.watch(file.key for file in todo.reembed)
         fresh: dict[Key, str] = {}
         try:
             self._fill(todo, fresh)
@@ -115,15 +111,15 @@ class _Build:
         for root in roots:
             others = [Path(other) for other in every if other != root] + [self.library.folder]
             here = list(walk(Path(root), self.options.walk, passed, others)) if Path(root).is_dir() else []
-            if not here and any(key[0] == root for key in self.known):
+            if not here and any(key[0] == root for key in self.held.known):
                 report.missing_roots[root] = "is not there" if not Path(root).is_dir() else "has no photos now"
                 continue
             visited.append(root)
             found += here
         report.found = len(found)
         seen = set(visited)
-        known = {key: row for key, row in self.known.items() if key[0] in seen}
-        out = plan(found, known, self.failures, self.embedded, lambda key: _still_there(key, passed))
+        known = {key: row for key, row in self.held.known.items() if key[0] in seen}
+        out = plan(found, known, self.held.failures, self.held.complete(), lambda key: _still_there(key, passed))
         report.same, report.kept = out.same, len(out.kept)
         report.failed_before = {f"{f.root}/{f.path}": f.message for f in out.failed_before}
         for (root, path), reason in passed.broken.items():
@@ -131,7 +127,7 @@ class _Build:
         there = {f.key for f in found} | set(passed.broken)
         failed_now = {(f.root, f.path) for f in out.failed_before} | set(passed.broken)
         healed = {f.key for f in found} - failed_now - {f.key for f in out.todo}
-        self.stale = [key for key in self.failures if key[0] in visited and (key not in there or key in healed)]
+        self.stale = [key for key in self.held.failures if key[0] in visited and (key not in there or key in healed)]
         return out
 
     def _count_dry(self, todo: Plan) -> None:
@@ -145,22 +141,15 @@ class _Build:
         if file != self.library.file:
             self.library.write(file)
 
-    def _row_of(self, digest: str) -> dict[str, Any] | None:
-        """The row of a photo with these bytes whose vector is known, so that it need not be decoded."""
-        at = self.row_of_digest.get(digest)
-        if at is None or digest not in self.embedded:
-            return None
-        return dict(self.images.slice(at, 1).to_pylist()[0])
-
     def _fill(self, todo: Plan, fresh: dict[Key, str]) -> None:
         threads = self.options.jobs or os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
         pending: list[Embedded] = []
         last = time.monotonic()
         try:
-            loader = Loader(self.encoder, self.options.limits, self._row_of)
+            loader = Loader(self.encoder, self.options.limits, self.held.judged, self.rule)
             loaded = read(todo.todo, loader, self.report, pool, ahead=4 * threads + self.encoder.batch_size)
-            for batch in embed(loaded, self.encoder, self.embedded, self.report):
+            for batch in embed(loaded, self.encoder, self.held.embedded, self.report):
                 pending.append(batch)
                 self.on_progress(self.report)
                 if sum(len(b.items) for b in pending) >= COMMIT_PHOTOS or time.monotonic() - last > COMMIT_S:
@@ -175,31 +164,32 @@ class _Build:
         """Vectors first, then the rows that need them: a kill between the two leaves no half photo."""
         with self.report.timed("write"):
             for_rows = [item for batch in batches for item in batch.items]
-            digests = [digest for batch in batches for digest in batch.digests]
-            if digests:
-                import numpy as np
-
-                self.store.add_vectors(self.recipe, digests, np.concatenate([batch.vectors for batch in batches]))
-            self.store.put_images([item.row for item in for_rows if not self._stands(item)], known=self.known)
+            for enhancer in sorted({source[0] for batch in batches for source in batch.sources}):
+                self._add_vectors(enhancer, [batch.of(enhancer) for batch in batches])
+            self.store.put_images([item.row for item in for_rows if not self.held.stands(item)], known=self.held.known)
             keys = [item.found.key for item in for_rows]
-            self.store.clear_failures(key for key in keys if key in self.failures)
+            self.store.clear_failures(key for key in keys if key in self.held.failures)
             errors = self.report.take_errors()
             self.store.record_failures(
                 [Failure(*item.key, item.byte_size, item.modified_ns, type(error).__name__, str(error)) for item, error in errors]
             )
             fresh.update((item.found.key, item.digest) for item in for_rows)
+            self.report.dehazed += sum(item.row.get("dehazed") is not None for item in for_rows)
 
-    def _stands(self, item: Loaded) -> bool:
-        """Whether this very row is in the store: it is not written again, so that the caches of other recipes stay fresh."""
-        at = self.row_of_key.get(item.found.key)
-        return at is not None and bool(self.images.slice(at, 1).to_pylist()[0] == item.row)
+    def _add_vectors(self, enhancer: str, parts: Sequence[tuple[list[str], Vectors]]) -> None:
+        """Write the vectors of the photos as they are, or of those that went through an enhancer."""
+        import numpy as np
+
+        recipe = self.recipe.through(enhancer)
+        self.store.register(recipe)
+        self.store.add_vectors(recipe, [digest for digests, _ in parts for digest in digests], np.concatenate([rows for _, rows in parts]))
 
     def _finish(self, todo: Plan, fresh: dict[Key, str]) -> None:
         """Forget what is gone, count what happened, tidy, and write the cache."""
         report = self.report
-        lost = Counter(self.known[key].digest for key in todo.gone)
+        lost = Counter(self.held.known[key].digest for key in todo.gone)
         gone = set(todo.gone)
-        before = {known.digest for key, known in self.known.items() if key not in gone}
+        before = {known.digest for key, known in self.held.known.items() if key not in gone}
         for file in todo.new:
             digest = fresh.get(file.key)
             if digest is None:
@@ -214,12 +204,14 @@ class _Build:
             before.add(digest)
         for file in todo.changed:
             if file.key in fresh:
-                same_bytes = fresh[file.key] == self.known[file.key].digest
+                same_bytes = fresh[file.key] == self.held.known[file.key].digest
                 report.touched, report.changed = report.touched + same_bytes, report.changed + (not same_bytes)
         report.reembedded = sum(file.key in fresh for file in todo.reembed)
         report.gone = len(todo.gone) - report.moved
         self.store.drop_images(todo.gone)
         self.store.clear_failures(self.stale)
+        if self.rule.dehazer is None:
+            self.store.forget_dehazed(self.rule.id)
         settle(self.store, self.recipe, report)
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:

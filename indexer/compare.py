@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import ImageError, InputError, Limits
-from search import Library, Store, nearest_others
+from search import PLAIN, Library, Store, nearest_others
 
 from .report import Report
 from .stages import Loaded, Loader, embed, read
@@ -147,10 +147,10 @@ class _Comparison:
         made: dict[str, Vectors] = {}
         start = time.perf_counter()
         try:
-            loader = Loader(encoder, self.options.limits, lambda _digest: None)
+            loader = Loader(encoder, self.options.limits, lambda _digest: (None, False))
             loaded = read(found, loader, report, pool, ahead=4 * threads + encoder.batch_size)
             for batch in embed(_unchanged(loaded, digests, report), encoder, set(), report):
-                made.update(zip(batch.digests, batch.vectors, strict=True))
+                made.update(zip(*batch.of(PLAIN), strict=True))
                 self.on_progress(report.done, len(found))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preprocess import PellucidError, read_image
+from preprocess import PellucidError, read_image, reduced
 from search import Library
 
 from .roots import chosen_roots
@@ -35,7 +35,7 @@ def first_photos(library: Library, roots: Sequence[Path], side: int, options: Bu
 
     def pixels(found: Found) -> RgbImage | None:
         try:
-            return _reduced(read_image(found.file, options.limits, side).pixels, 2 * side)
+            return reduced(read_image(found.file, options.limits, side).pixels, 2 * side)
         except PellucidError:
             return None
 
@@ -49,12 +49,3 @@ def first_photos(library: Library, roots: Sequence[Path], side: int, options: Bu
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         read = map_ahead(pixels, found, pool, ahead=2 * threads)
         return list(islice((photo for photo in read if photo is not None), count))
-
-
-def _reduced(pixels: RgbImage, short: int) -> RgbImage:
-    """By a whole factor, averaged, to no less than `short` pixels on the short side."""
-    import numpy as np
-    from PIL import Image
-
-    factor = min(pixels.shape[:2]) // short
-    return pixels if factor < 2 else np.asarray(Image.fromarray(pixels).reduce(factor))

@@ -7,28 +7,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from preprocess import ImageError, Limits, PellucidError, WeightsError, decode, read_bytes, sidecar_keywords
-from search import FACT_COLUMNS, image_row
+from preprocess import ImageError, Limits, PellucidError, WeightsError, decode, read_bytes, reduced, sidecar_keywords
+from search import FACT_COLUMNS, PLAIN, image_row
 
 from .report import Report
 from .walk import Found
 
 if TYPE_CHECKING:
+    from preprocess import DehazeRule, RgbImage
     from search import Encoder, Prepared, Vectors
+
+Source = tuple[str, str]  # enhancer, digest
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
+DEHAZED_SHORT = 256
+"""Pixels that the short side keeps at least where a photo is dehazed for its vector; twice what the encoder needs, where that is more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `prepared` is none where its vector is known already; `row` is its future row of the images table."""
+    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer."""
 
     found: Found
     row: dict[str, Any]
-    prepared: Prepared | None
+    prepared: Mapping[str, Prepared]
 
     @property
     def digest(self) -> str:
@@ -38,11 +45,16 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A batch in columns; `vectors` has a row for each digest, Float32["digest dim"]."""
+    """A batch in columns; `vectors` has a row for each of the `sources`, Float32["source dim"]: an enhancer and a digest."""
 
     items: list[Loaded]
-    digests: list[str]
+    sources: list[Source]
     vectors: Vectors
+
+    def of(self, enhancer: str) -> tuple[list[str], Vectors]:
+        """The digests whose pixels went through this enhancer, and their rows."""
+        at = [number for number, source in enumerate(self.sources) if source[0] == enhancer]
+        return [self.sources[number][1] for number in at], self.vectors[at]
 
 
 def map_ahead(function: Callable[[In], Out], items: Iterable[In], pool: Executor, ahead: int) -> Iterator[Out]:
@@ -60,11 +72,15 @@ def map_ahead(function: Callable[[In], Out], items: Iterable[In], pool: Executor
             future.cancel()
 
 
-class Loader:
-    """Reads one file: bytes, digest, pixels, facts. Safe to call from many threads."""
+RowsByDigest: TypeAlias = "Callable[[str], tuple[Mapping[str, Any] | None, bool]]"
+"""Of a digest: the row of a photo with these bytes that was judged by the rule, if there is one, and whether all its vectors are there."""
 
-    def __init__(self, encoder: Encoder, limits: Limits, rows_by_digest: Callable[[str], Mapping[str, Any] | None]) -> None:
-        self.encoder, self.limits, self.rows_by_digest = encoder, limits, rows_by_digest
+
+class Loader:
+    """Reads one file: bytes, digest, pixels, facts, haze. Safe to call from many threads. Without a rule, haze is not looked at."""
+
+    def __init__(self, encoder: Encoder, limits: Limits, known: RowsByDigest, rule: DehazeRule | None = None) -> None:
+        self.encoder, self.limits, self.known, self.rule = encoder, limits, known, rule
 
     def __call__(self, found: Found) -> Loaded | tuple[Found, PellucidError]:
         """The loaded file, or the file with the error that stopped it."""
@@ -77,7 +93,7 @@ class Loader:
             return found, ImageError(f"{found.file} could not be read: {type(error).__name__}: {error}")
 
     def load(self, found: Found) -> Loaded:
-        """Read, and decode only what has no vector yet.
+        """Read, and decode only what lacks a vector or was not judged by the rule yet.
 
         Raises:
             ImageError: the file cannot be used.
@@ -91,14 +107,30 @@ class Loader:
             "modified_ns": found.modified_ns,
         }
         sidecar = sidecar_keywords(found.file)
-        known = self.rows_by_digest(place["digest"])
-        if known is not None and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
-            return Loaded(found, {**known, **place}, None)
+        known, complete = self.known(place["digest"])
+        if known is not None and complete and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
+            return Loaded(found, {**known, **place}, {})
         photo = decode(data, str(found.file), self.limits, self.encoder.side)
         words = dict.fromkeys((*photo.facts.keywords, *sidecar))
         facts = {name: getattr(photo.facts, name) for name in FACT_COLUMNS}
         row = image_row(**place, **facts, format=photo.format, width=photo.width, height=photo.height, keywords="; ".join(words) or None)
-        return Loaded(found, row, self.encoder.prepare(photo.pixels))
+        haze, versions = self._versions(photo.pixels, known)
+        return Loaded(found, row | haze, {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()})
+
+    def _versions(self, pixels: RgbImage, known: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, RgbImage]]:
+        """The columns about haze, and the versions of the photo that get a vector. What was decided before stands, also for another encoder."""
+        rule, versions = self.rule, {PLAIN: pixels}
+        if rule is None:
+            return {}, versions
+        small = reduced(pixels, max(2 * self.encoder.side, DEHAZED_SHORT))
+        if known is not None:
+            if known["dehazed"] is not None and rule.dehazer is not None:
+                versions[str(known["dehazed"])] = rule.dehazer(small)
+            return {name: known[name] for name in ("haze", "dehazed", "dehaze_rule")}, versions
+        judged = rule.judge(small)
+        if judged.pixels is not None and judged.enhancer is not None:
+            versions[judged.enhancer] = judged.pixels
+        return {"haze": round(judged.haze, 4), "dehazed": judged.enhancer, "dehaze_rule": rule.id}, versions
 
 
 def read(items: Iterable[Found], loader: Loader, report: Report, pool: Executor, ahead: int) -> Iterator[Loaded]:
@@ -111,18 +143,18 @@ def read(items: Iterable[Found], loader: Loader, report: Report, pool: Executor,
             report.fail(*outcome)
 
 
-def embed(items: Iterable[Loaded], encoder: Encoder, embedded: set[str], report: Report) -> Iterator[Embedded]:
-    """Batches with the vectors that are new; a batch that fails in the encoder is tried again photo by photo.
+def embed(items: Iterable[Loaded], encoder: Encoder, embedded: set[Source], report: Report) -> Iterator[Embedded]:
+    """Batches with the vectors that are not `embedded` yet; a batch that fails in the encoder is tried again photo by photo.
 
     Raises:
         WeightsError: the encoder fails on every photo of a batch: that is no photo's fault.
     """
     batch: list[Loaded] = []
-    fresh: dict[str, Prepared] = {}
+    fresh: dict[Source, Prepared] = {}
     for item in items:
         batch.append(item)
-        if item.prepared is not None and item.digest not in embedded:
-            fresh[item.digest] = item.prepared
+        sources = {(enhancer, item.digest): prepared for enhancer, prepared in item.prepared.items()}
+        fresh.update({source: prepared for source, prepared in sources.items() if source not in embedded})
         if len(fresh) >= encoder.batch_size or len(batch) >= 256:
             yield _encoded(batch, fresh, encoder, embedded, report)
             batch, fresh = [], {}
@@ -130,23 +162,23 @@ def embed(items: Iterable[Loaded], encoder: Encoder, embedded: set[str], report:
         yield _encoded(batch, fresh, encoder, embedded, report)
 
 
-def _encoded(batch: list[Loaded], fresh: dict[str, Prepared], encoder: Encoder, embedded: set[str], report: Report) -> Embedded:
+def _encoded(batch: list[Loaded], fresh: dict[Source, Prepared], encoder: Encoder, embedded: set[Source], report: Report) -> Embedded:
     import numpy as np
 
     with report.timed("encode"):
-        digests = list(fresh)
+        sources = list(fresh)
         try:
             vectors = encoder.encode_images(list(fresh.values()))
         except WeightsError:
             raise
         except Exception:
-            rows, digests, broken = [], [], {}
-            for digest, prepared in fresh.items():
+            rows, sources, broken = [], [], {}
+            for source, prepared in fresh.items():
                 try:
                     rows.append(encoder.encode_images([prepared]))
-                    digests.append(digest)
+                    sources.append(source)
                 except Exception as error:
-                    broken[digest] = error
+                    broken[source[1]] = error
             if len(broken) > 1 and not rows:
                 said = next(iter(broken.values()))
                 raise WeightsError(
@@ -158,6 +190,6 @@ def _encoded(batch: list[Loaded], fresh: dict[str, Prepared], encoder: Encoder, 
                     report.fail(item.found, ImageError(f"{item.found.file} could not be encoded: {broken[item.digest]}"))
             batch = [item for item in batch if item.digest not in broken]
             vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.recipe.dim), np.float32)
-    embedded.update(digests)
+    embedded.update(sources)
     # Without the pixels: those of a thousand photos that wait for a commit would take 20 MB.
-    return Embedded([replace(item, prepared=None) for item in batch], digests, vectors)
+    return Embedded([replace(item, prepared={}) for item in batch], sources, vectors)

@@ -32,81 +32,118 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .comparison import jpeg_bytes, png_bytes, side_by_side
+    from .dehaze import DEHAZE_RULES, DEHAZERS, Always, Dehazer, DehazeRule, Judged, load_dehazer, load_rule
+    from .dehaze_evaluation import PUBLISHED, PUBLISHED_ON, DehazeFigures, evaluate_dehazers, find_pairs
+    from .depth import RegionDepth, depth_heat_map, region_depth, relative_depth
     from .facts import Facts, read_facts
     from .formats import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo
+    from .gate import HAZE_THRESHOLD, Gate
+    from .haze import haze_density
+    from .haze_evaluation import evaluate_haze, find_sources
     from .image import Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
+    from .original import Original, decode_original, peek_size
     from .remote import fetch
-    from .resize import Fit, fit, squash
+    from .resize import Fit, fit, reduced, squash
+    from .save import edited_name, encode_edited, write_whole
 
-# Name -> module, imported when first used: `pellucid --help` needs the errors and must not wait for numpy and Pillow. No such module may have
+# Module -> names, imported when first used: `pellucid --help` needs the errors and must not wait for numpy and Pillow. No such module may have
 # the name of a function in it: importing `preprocess.fetch` would put the module where people expect the function.
-_LAZY = {
-    "PHOTO_SUFFIXES": "formats",
-    "RAW_SUFFIXES": "formats",
-    "Facts": "facts",
-    "Fit": "resize",
-    "Limits": "image",
-    "Photo": "image",
-    "RgbImage": "image",
-    "decode": "image",
-    "fetch": "remote",
-    "fit": "resize",
-    "is_photo": "formats",
-    "read_bytes": "image",
-    "read_facts": "facts",
-    "read_image": "image",
-    "sidecar_keywords": "keywords",
-    "squash": "resize",
+_HOMES = {
+    "comparison": (
+        "jpeg_bytes",
+        "png_bytes",
+        "side_by_side",
+    ),
+    "dehaze": (
+        "DEHAZERS",
+        "DEHAZE_RULES",
+        "Always",
+        "DehazeRule",
+        "Dehazer",
+        "Judged",
+        "load_dehazer",
+        "load_rule",
+    ),
+    "dehaze_evaluation": (
+        "PUBLISHED",
+        "PUBLISHED_ON",
+        "DehazeFigures",
+        "evaluate_dehazers",
+        "find_pairs",
+    ),
+    "depth": (
+        "RegionDepth",
+        "depth_heat_map",
+        "region_depth",
+        "relative_depth",
+    ),
+    "facts": (
+        "Facts",
+        "read_facts",
+    ),
+    "formats": (
+        "PHOTO_SUFFIXES",
+        "RAW_SUFFIXES",
+        "is_photo",
+    ),
+    "gate": (
+        "HAZE_THRESHOLD",
+        "Gate",
+    ),
+    "haze": ("haze_density",),
+    "haze_evaluation": (
+        "evaluate_haze",
+        "find_sources",
+    ),
+    "image": (
+        "Limits",
+        "Photo",
+        "RgbImage",
+        "decode",
+        "read_bytes",
+        "read_image",
+    ),
+    "keywords": ("sidecar_keywords",),
+    "original": (
+        "Original",
+        "decode_original",
+        "peek_size",
+    ),
+    "remote": ("fetch",),
+    "resize": (
+        "Fit",
+        "fit",
+        "reduced",
+        "squash",
+    ),
+    "save": (
+        "edited_name",
+        "encode_edited",
+        "write_whole",
+    ),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "PHOTO_SUFFIXES",
-    "RAW_SUFFIXES",
-    "Facts",
-    "FetchError",
-    "FilterError",
-    "Fit",
-    "ImageCorrupt",
-    "ImageError",
-    "ImageTooLarge",
-    "ImageUnreadable",
-    "ImageUnsupported",
-    "ImageVanished",
-    "InputError",
-    "LibraryBusy",
-    "LibraryDamaged",
-    "LibraryError",
-    "LibraryNotFound",
-    "LibraryTooNew",
-    "Limits",
-    "MissingExtra",
-    "PellucidError",
-    "Photo",
-    "QueryError",
-    "RecipeMismatch",
-    "RgbImage",
-    "SettingsError",
-    "StorageFull",
-    "UnknownName",
-    "WeightsError",
-    "choose",
-    "decode",
-    "fetch",
-    "fit",
-    "is_photo",
-    "read_bytes",
-    "read_facts",
-    "read_image",
-    "sidecar_keywords",
-    "squash",
-]
+    "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
+    "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "FetchError", "FilterError", "Fit", "Gate", "ImageCorrupt", "ImageError",
+    "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged",
+    "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "QueryError",
+    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "choose", "decode",
+    "decode_original", "depth_heat_map", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "fetch", "find_pairs",
+    "find_sources", "fit", "haze_density", "is_photo", "jpeg_bytes", "load_dehazer", "load_rule", "peek_size", "png_bytes",
+    "read_bytes", "read_facts", "read_image", "reduced", "region_depth", "relative_depth", "side_by_side", "sidecar_keywords",
+    "squash", "write_whole",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    """Import a name when it is first used."""
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value
 

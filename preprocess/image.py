@@ -6,13 +6,14 @@ import contextlib
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ._pillow import open_image
 from .colors import to_rgb
@@ -22,6 +23,8 @@ from .formats import FORMAT_OF_DECODER, is_photo, is_raw
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Pixels: shape (height, width, 3), order RGB, contiguous. Those from this module are read-only: make a copy to change them."""
+
+T = TypeVar("T")
 
 # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: for 12 megapixels, 35 ms of processor time instead of 116-144 (benchmarks/decode.py).
 # Pillow's draft and OpenCV's reduced reading take the same time and give the same pixels, but OpenCV ignores colour profiles, and fills
@@ -123,6 +126,15 @@ def decode(data: bytes, name: str, limits: Limits | None = None, side: int | Non
         ImageCorrupt: it is a photo, but damaged.
         MissingExtra: a camera raw file, without the extra `raw`.
     """
+    return read_as(data, name, limits, lambda opened: _decode(opened, side))
+
+
+def read_as(data: bytes, name: str, limits: Limits | None, reader: Callable[[ImageFile.ImageFile], T]) -> T:
+    """What `reader` makes of a photo whose header was read and whose size is within the limits; of a camera raw file, its preview.
+
+    Raises:
+        ImageError, MissingExtra: as `decode` does; whatever `reader` raises is damage.
+    """
     limits = limits or Limits()
     _check_bytes(len(data), name, limits)
     if is_raw(data, name):
@@ -130,7 +142,9 @@ def decode(data: bytes, name: str, limits: Limits | None = None, side: int | Non
 
         data = preview(data, name)
     try:
-        return _decode(data, name, limits, side)
+        with open_image(data) as opened:
+            _check_pixels(opened.size, name, limits)
+            return reader(opened)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -143,25 +157,30 @@ def decode(data: bytes, name: str, limits: Limits | None = None, side: int | Non
         ) from error
 
 
-def _decode(data: bytes, name: str, limits: Limits, side: int | None) -> Photo:
-    with open_image(data) as opened:
-        header_wh = opened.size
-        _check_pixels(header_wh, name, limits)
-        reducible = opened.format in ("JPEG", "MPO")
-        if reducible and side is not None:
-            opened.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
-        large = opened.size[0] * opened.size[1] > _LARGE_PIXELS
-        with _one_large if large else contextlib.nullcontext():
-            opened.load()
-            # Asked only now: some readers turn the picture while loading and take the orientation away; PNG may hold it after the pixels.
-            transpose = _UPRIGHT.get(_orientation(opened))
-            full_wh = header_wh if reducible else opened.size
-            facts = read_facts(opened)
-            factor = min(opened.size) // (2 * _DRAFT_MARGIN * side) if large and side is not None else 1
-            picture = to_rgb(opened.reduce(factor) if factor > 1 and opened.mode in _REDUCIBLE else opened)
-            if transpose is not None:
-                picture = picture.transpose(transpose)
-                full_wh = full_wh[::-1] if transpose in _SIDEWAYS else full_wh
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """How to make a loaded picture upright, if it is not.
+
+    Ask only after `image.load()`: some readers turn the picture while loading and take the orientation away; PNG may hold it after the pixels.
+    """
+    return _UPRIGHT.get(_orientation(image))
+
+
+def _decode(opened: ImageFile.ImageFile, side: int | None) -> Photo:
+    header_wh = opened.size
+    reducible = opened.format in ("JPEG", "MPO")
+    if reducible and side is not None:
+        opened.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
+    large = opened.size[0] * opened.size[1] > _LARGE_PIXELS
+    with _one_large if large else contextlib.nullcontext():
+        opened.load()
+        transpose = turn_of(opened)
+        full_wh = header_wh if reducible else opened.size
+        facts = read_facts(opened)
+        factor = min(opened.size) // (2 * _DRAFT_MARGIN * side) if large and side is not None else 1
+        picture = to_rgb(opened.reduce(factor) if factor > 1 and opened.mode in _REDUCIBLE else opened)
+        if transpose is not None:
+            picture = picture.transpose(transpose)
+            full_wh = full_wh[::-1] if transpose in _SIDEWAYS else full_wh
     kind = FORMAT_OF_DECODER.get(opened.format or "", opened.format or "")
     return Photo(np.asarray(picture), *full_wh, kind, facts)
 

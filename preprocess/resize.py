@@ -53,6 +53,12 @@ def fit(pixels: RgbImage, how: Fit) -> RgbImage:
     return np.asarray(_resized(picture, (how.side, how.side), how))
 
 
+def reduced(pixels: RgbImage, short: int) -> RgbImage:
+    """The picture brought down by a whole factor, averaged, to no less than `short` pixels on its short side; itself where that is impossible."""
+    factor = min(pixels.shape[:2]) // short
+    return pixels if factor < 2 else np.asarray(Image.fromarray(pixels).reduce(factor))
+
+
 def squash(pixels: RgbImage, side: int) -> RgbImage:
     """The whole picture as `side`×`side` pixels, antialiased bicubic; the aspect ratio is given up, nothing is cropped.
 

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from .bench import Bench, Speed, bench_model
     from .catalogue import CATALOGUE, Recommended, catalogue_markdown
     from .derived import Derived, Spread, make_derived, open_derived
-    from .encode import ENCODERS, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
+    from .encode import ENCODERS, PLAIN, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
     from .evaluate import evaluate_retrieval, evaluate_zeroshot
+    from .failures import Failure
     from .filter import matching_vectors
+    from .haze_retrieval import STRENGTHS, evaluate_haze_retrieval
     from .hits import Answer, Hit, answer, check_recipe, search
     from .library import Library, LibraryFile, storage_errors
     from .model import ImageInput, Model, TextInput, remedy
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
     from .sources import Source, Terms, parse_source
     from .staging import remove_model
-    from .store import Failure, Key, Store, image_row
+    from .store import Key, Store, image_row
     from .verify import Fault, find_faults
 
 _HOMES = {
@@ -31,9 +33,22 @@ _HOMES = {
     "bench": ("Bench", "Speed", "bench_model"),
     "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
     "derived": ("Derived", "Spread", "make_derived", "open_derived"),
-    "encode": ("ENCODERS", "Encoder", "EncoderOptions", "Prepared", "Recipe", "Vectors", "load_encoder", "model_folders", "normalize"),
+    "encode": (
+        "ENCODERS",
+        "PLAIN",
+        "Encoder",
+        "EncoderOptions",
+        "Prepared",
+        "Recipe",
+        "Vectors",
+        "load_encoder",
+        "model_folders",
+        "normalize",
+    ),
     "evaluate": ("evaluate_retrieval", "evaluate_zeroshot"),
+    "failures": ("Failure",),
     "filter": ("matching_vectors",),
+    "haze_retrieval": ("STRENGTHS", "evaluate_haze_retrieval"),
     "library": ("Library", "LibraryFile", "storage_errors"),
     "model": ("ImageInput", "Model", "TextInput", "remedy"),
     "nearest": ("INDEXES", "NearestIndex"),
@@ -44,17 +59,17 @@ _HOMES = {
     "hits": ("Answer", "Hit", "answer", "check_recipe", "search"),
     "sources": ("Source", "Terms", "parse_source"),
     "staging": ("remove_model",),
-    "store": ("Failure", "Key", "Store", "image_row"),
+    "store": ("Key", "Store", "image_row"),
     "verify": ("Fault", "find_faults"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "SCHEMA_VERSION", "Answer", "Bench", "Column", "Consent",
+    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "SCHEMA_VERSION", "STRENGTHS", "Answer", "Bench", "Column", "Consent",
     "Coverage", "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library",
     "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Speed", "Spread",
     "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
-    "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_retrieval", "evaluate_zeroshot",
+    "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_haze_retrieval", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
     "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "remove_model", "search", "storage_errors", "use_command",
 ]  # fmt: skip

@@ -111,18 +111,37 @@ class Tables:
                 self.table(name).delete(where)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of some columns; an absent table has none."""
+        """All rows of some columns; an absent table has none, and a column that an older library lacks is null."""
         if name not in self.names():
             schema = SCHEMAS.get(name, pa.schema([]))
             return schema.empty_table().select(columns) if columns and len(schema) else schema.empty_table()
         with translated(self.folder):
+            wanted = list(columns) if columns else None
+            have = wanted and [column for column in wanted if column in self.table(name).schema.names]
             query = self.table(name).search()
-            return (query.select(list(columns)) if columns else query).to_arrow()
+            rows = _filled((query.select(have) if have else query).to_arrow(), name)
+            return rows.select(wanted) if wanted else rows
 
     def batches(self, name: str, rows: int = 2048) -> Iterator[pa.RecordBatch]:
-        """All rows, some at a time."""
+        """All rows, some at a time; with the columns of `read`."""
         with translated(self.folder):
-            yield from self.table(name).search().to_batches(rows)
+            for batch in self.table(name).search().to_batches(rows):
+                yield _filled(batch, name)
+
+    def add_columns(self, name: str, columns: Sequence[Column]) -> None:
+        """Add columns of nulls that the table lacks."""
+        if name in self.names():
+            with translated(self.folder):
+                table = self.table(name)
+                lacking = [column for column in columns if column.name not in table.schema.names]
+                if lacking:
+                    table.add_columns(pa.schema([(column.name, _TYPES[column.kind]) for column in lacking]))
+
+    def update(self, name: str, where: str, values: Mapping[str, Any]) -> None:
+        """Set columns of the rows that meet a condition, as one version."""
+        if name in self.names():
+            with translated(self.folder):
+                self.table(name).update(where=where, values=dict(values))
 
     def count(self, name: str) -> int:
         """How many rows a table has."""
@@ -140,6 +159,14 @@ class Tables:
             with translated(self.folder), warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # "any reader of an older version will fail": that is what zero is for
                 self.table(name).optimize(cleanup_older_than=keep, delete_unverified=True)
+
+
+def _filled(rows: Any, name: str) -> Any:
+    """The rows of a table or batch, with nulls in the columns that an older library lacks."""
+    for field in SCHEMAS.get(name, pa.schema([])):
+        if field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows
 
 
 def by_keys(keys: Mapping[str, Sequence[str]], chunk: int = 500) -> Iterator[str]:

@@ -64,7 +64,11 @@ class Spread:
 
 
 class Derived:
-    """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`."""
+    """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`.
+
+    The rows of photos as they are come first in `nearest`. Behind them come those of dehazed versions: `owners`, Int64["version"], says whose each one
+    is, by the number of the photo's own row, and `enhancers` what made it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,13 +77,19 @@ class Derived:
             self.database = sqlite3.connect(f"{(folder / 'rows.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
             rows = self.database.execute("SELECT max(vector) FROM images").fetchone()[0]
             self.nearest: NearestIndex = INDEXES["flat"]().read(folder / "nearest.faiss")
-            if rows is not None and rows >= len(self.nearest):
-                raise ValueError("its rows and its index do not fit")
             with np.load(folder / "spread.npz") as spread:
+                self.owners, self.enhancers = spread["owners"], [str(name) for name in spread["enhancers"]]
+                if rows is not None and rows >= self.photos:
+                    raise ValueError("its rows and its index do not fit")
                 self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
                 self.coverage = Coverage(*(int(number) for number in spread["coverage"]))
         except (sqlite3.Error, OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             raise LibraryDamaged(f"The cache {folder} does not open ({error}). Rebuild it: pellucid compact") from error
+
+    @property
+    def photos(self) -> int:
+        """How many rows of `nearest` are of photos as they are."""
+        return len(self.nearest) - len(self.owners)
 
     def close(self) -> None:
         """Let the database go."""
@@ -148,11 +158,12 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
                 digests, vectors = [digests[at] for at in keep], vectors[keep]
             dim = int(library.file.recipes[recipe]["dim"])
             vectors = vectors.reshape(-1, dim)
-            INDEXES["flat"]().write(vectors, fresh / "nearest.faiss")
-            _write_rows(store, digests, fresh / "rows.sqlite")
             spread = Spread.of(vectors)
+            versions, owners, enhancers = _enhanced(store, recipe, digests, dim)
+            INDEXES["flat"]().write(np.concatenate([vectors, versions]) if len(versions) else vectors, fresh / "nearest.faiss")
+            _write_rows(store, digests, fresh / "rows.sqlite")
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
-                     coverage=astuple(coverage(store, recipe)))  # fmt: skip
+                     coverage=astuple(coverage(store, recipe)), owners=owners, enhancers=np.array(enhancers, np.str_))  # fmt: skip
             for file in fresh.iterdir():
                 with file.open("rb+") as written:
                     os.fsync(written.fileno())
@@ -172,6 +183,20 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
         if other.name not in fresh_ones and not _young(other):
             shutil.rmtree(other, ignore_errors=True)
     return final
+
+
+def _enhanced(store: Store, recipe: str, digests: list[str], dim: int) -> tuple[NDArray[np.float16], NDArray[np.int64], list[str]]:
+    """Rows of the photos' dehazed versions that searches look at, Float16["version dim"]; the number of each one's photo; and what made it."""
+    numbers = {digest: at for at, digest in enumerate(digests)}
+    rows, owners, enhancers = [np.zeros((0, dim), np.float16)], [], []
+    for enhancer, other in sorted(store.library.file.enhanced(recipe).items()):
+        own, vectors = store.vectors(other)
+        wanted = store.wanting(enhancer)
+        keep = [at for at, digest in enumerate(own) if digest in wanted and digest in numbers]
+        rows.append(vectors[keep].reshape(-1, dim))
+        owners += [numbers[own[at]] for at in keep]
+        enhancers += [enhancer] * len(keep)
+    return np.concatenate(rows), np.array(owners, np.int64), enhancers
 
 
 def _young(folder: Path) -> bool:

@@ -23,6 +23,10 @@ Vectors: TypeAlias = "NDArray[np.float32]"  # [row, dim]
 Prepared: TypeAlias = "NDArray[np.uint8]"  # [side, side, 3]
 
 
+PLAIN = "none"
+"""The enhancer of a vector of the photo as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What made a vector: rows of different recipes are never compared."""
@@ -30,7 +34,7 @@ class Recipe:
     encoder: str
     weights: str  # sha256 over the weight files
     precision: str
-    enhancer: str
+    enhancer: str  # PLAIN, or the id of what the pixels went through first
     dim: int
 
     @property
@@ -38,6 +42,10 @@ class Recipe:
         """Twelve hexadecimal digits that name this recipe in the store."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def through(self, enhancer: str) -> Recipe:
+        """The recipe of the same encoder's vectors of photos that went through an enhancer first."""
+        return replace(self, enhancer=enhancer)
 
     def as_dict(self) -> dict[str, str | int]:
         """The fields as plain values, for JSON."""

@@ -29,6 +29,26 @@ def evaluate_retrieval(folder: Path, encoder: Encoder) -> dict[str, Any]:
     Raises:
         InputError: there is no such file, or a line of it is wrong.
     """
+    names, captions = read_captions(folder)
+    images = _encode_files([folder / name for name in names], encoder)
+    owners = np.array([at for at, texts in enumerate(captions) for _ in texts])
+    texts = encoder.encode_texts([text for row in captions for text in row])
+    similarities = texts @ images.T
+    to_image = ranks_of(similarities, owners)
+    by_image = similarities.T
+    best = np.array([by_image[at][owners == at].max() for at in range(len(names))])
+    foreign = owners[None, :] != np.arange(len(names))[:, None]
+    to_text = (foreign & (by_image >= best[:, None])).sum(1)  # an equal foreign caption counts as beating, as in `ranks_of`
+    return {"photos": len(names), "captions": len(owners), "encoder": encoder.recipe.encoder, "recipe": encoder.recipe.id,
+            "text_to_image": _recalls(to_image), "image_to_text": _recalls(to_text)}  # fmt: skip
+
+
+def read_captions(folder: Path) -> tuple[list[str], list[list[str]]]:
+    """Names of photos and the captions of each, from the folder's `captions.jsonl`.
+
+    Raises:
+        InputError: there is no such file, or a line of it is wrong.
+    """
     captions_file = folder / "captions.jsonl"
     try:
         rows = [json.loads(line) for line in captions_file.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -41,17 +61,7 @@ def evaluate_retrieval(folder: Path, encoder: Encoder) -> dict[str, Any]:
         raise InputError(f'{captions_file} has a line that is not {{"image": ..., "captions": [...]}}: {error}') from error
     if not rows or not all(captions):
         raise InputError(f"{captions_file} has a photo without captions, or no photos.")
-    images = _encode_files([folder / name for name in names], encoder)
-    owners = np.array([at for at, texts in enumerate(captions) for _ in texts])
-    texts = encoder.encode_texts([text for row in captions for text in row])
-    similarities = texts @ images.T
-    to_image = _ranks(similarities, owners)
-    by_image = similarities.T
-    best = np.array([by_image[at][owners == at].max() for at in range(len(rows))])
-    foreign = owners[None, :] != np.arange(len(rows))[:, None]
-    to_text = (foreign & (by_image >= best[:, None])).sum(1)  # an equal foreign caption counts as beating, as in `_ranks`
-    return {"photos": len(rows), "captions": len(owners), "encoder": encoder.recipe.encoder, "recipe": encoder.recipe.id,
-            "text_to_image": _recalls(to_image), "image_to_text": _recalls(to_text)}  # fmt: skip
+    return names, captions
 
 
 def evaluate_zeroshot(folder: Path, encoder: Encoder) -> dict[str, Any]:
@@ -64,12 +74,12 @@ def evaluate_zeroshot(folder: Path, encoder: Encoder) -> dict[str, Any]:
     """
     labels, wanted, images = _labelled(folder, encoder)
     texts = encoder.encode_texts([TEMPLATE.format(label) for label in labels])
-    ranks = _ranks(images @ texts.T, wanted)
+    ranks = ranks_of(images @ texts.T, wanted)
     return {"photos": len(wanted), "classes": len(labels), "encoder": encoder.recipe.encoder, "recipe": encoder.recipe.id,
             "top_1": float((ranks < 1).mean()), "top_5": float((ranks < 5).mean())}  # fmt: skip
 
 
-def _ranks(similarities: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranks_of(similarities: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many columns beat the wanted one in each row; an equal one counts as beating, so that a constant encoder scores nothing."""
     right = similarities[np.arange(len(wanted)), wanted][:, None]
     return np.asarray((similarities >= right).sum(1) - 1, dtype=np.int64)

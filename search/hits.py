@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from preprocess import QueryError, RecipeMismatch
 
 from .derived import Derived, open_derived
+from .encode import PLAIN
 from .filter import matching_vectors
 from .query import TYPICAL_DEVIATION, Query, Term, combine, encode_terms
 from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from preprocess import Limits, RgbImage
 
     from .encode import Encoder, Vectors
@@ -25,7 +29,10 @@ _COLUMNS = ", ".join(f'"{column.name}"' for column in IMAGE_COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One photo that answers. `similarity` is a cosine in [-1, 1]; `z` is how many deviations it lies above the library's mean."""
+    """One photo that answers. `similarity` is a cosine in [-1, 1]; `z` is how many deviations it lies above the library's mean.
+
+    `enhancer` says which version of the photo matched best: "none" for the photo as it is, or what dehazed it.
+    """
 
     root: str
     path: str
@@ -33,6 +40,7 @@ class Hit:
     similarity: float
     z: float
     columns: dict[str, Any]
+    enhancer: str = PLAIN
 
     @property
     def file(self) -> str:
@@ -43,7 +51,7 @@ class Hit:
         """For JSON: similarity and place first, then the columns that have a value."""
         facts = {k: v for k, v in self.columns.items() if v is not None and k not in ("root", "path", "digest")}
         return {"similarity": round(self.similarity, 6), "z": round(self.z, 3), "file": self.file, "root": self.root, "path": self.path,
-                "digest": self.digest} | facts  # fmt: skip
+                "digest": self.digest, "enhancer": self.enhancer} | facts  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +108,51 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
 
 def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text") -> list[Hit]:
     """The hits of one unit row, Float32["dim"]."""
-    index = derived.nearest
     # More than k, until no equal one is left out: equal similarities are ordered by path, not by digest.
     wide = query.k + 32
-    similarities, numbers = index.search(vector[None], wide, among)[0]
-    while len(numbers) == wide and round(float(similarities[-1]), 6) == round(float(similarities[query.k - 1]), 6):
+    best = _best_versions(derived, vector, wide, among)
+    while best.more and (len(best.photos) < query.k or round(best.least, 6) == round(float(best.similarities[query.k - 1]), 6)):
         wide *= 4
-        similarities, numbers = index.search(vector[None], wide, among)[0]
+        best = _best_versions(derived, vector, wide, among)
     mean = float(vector @ derived.spread.mean)
     deviation = derived.spread.deviation(vector, TYPICAL_DEVIATION[typical_kind])
     hits = []
     names = [column.name for column in IMAGE_COLUMNS]
     condition = f" AND ({query.where}\n)" if query.where is not None else ""
     statement = f"SELECT {_COLUMNS} FROM images WHERE vector = ?{condition}"  # noqa: S608 (the condition passed `matching_vectors`)
-    for similarity, number in zip(similarities.tolist(), numbers.tolist(), strict=True):
+    for similarity, number, enhancer in zip(best.similarities.tolist(), best.photos.tolist(), best.enhancers, strict=True):
         for row in derived.database.execute(statement, (number,)):
             values = dict(zip(names, row, strict=True))
             z = (similarity - mean) / deviation
-            hits.append(Hit(values["root"], values["path"], values["digest"], similarity, z, values))
+            hits.append(Hit(values["root"], values["path"], values["digest"], similarity, z, values, enhancer))
     hits.sort(key=lambda hit: (-round(hit.similarity, 6), hit.path, hit.root))
     return hits[: query.k]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Best:
+    """The nearest photos by the better of their versions. `least` is the similarity of the last row that was looked at; there may be `more`."""
+
+    similarities: Vectors
+    photos: NDArray[np.int64]
+    enhancers: list[str]
+    least: float
+    more: bool
+
+
+def _best_versions(derived: Derived, vector: Vectors, wide: int, among: NDArray[np.int64] | None) -> _Best:
+    """Of the `wide` nearest rows, the first of each photo; `among` holds numbers of photos."""
+    import numpy as np
+
+    owners, count = derived.owners, derived.photos
+    if among is not None and len(owners):
+        among = np.concatenate([among, count + np.flatnonzero(np.isin(owners, among))])
+    similarities, numbers = derived.nearest.search(vector[None], wide, among)[0]
+    photos = np.where(numbers < count, numbers, owners[np.maximum(numbers - count, 0)]) if len(owners) else numbers
+    first = np.sort(np.unique(photos, return_index=True)[1])
+    enhancers = [PLAIN if number < count else derived.enhancers[number - count] for number in numbers[first].tolist()]
+    least = float(similarities[-1]) if len(similarities) else 0.0
+    return _Best(similarities[first], photos[first], enhancers, least, len(numbers) == wide)
 
 
 def check_recipe(library: Library, encoder: Encoder) -> None:

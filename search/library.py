@@ -13,6 +13,7 @@ from typing import Any
 
 from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooNew, PellucidError, StorageFull
 
+from .encode import PLAIN
 from .schema import SCHEMA_VERSION
 
 
@@ -24,10 +25,21 @@ class LibraryFile:
     roots: tuple[str, ...] = ()
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     current: str | None = None  # the recipe that searches use
+    dehaze: str | None = None  # the rule by which the last build dehazed: none, auto or a dehazer's name
 
     def with_root(self, root: str) -> LibraryFile:
         """The same with one more root."""
         return self if root in self.roots else replace(self, roots=(*self.roots, root))
+
+    def plain_recipes(self) -> list[str]:
+        """Recipes of photos as they are, by age: those that an encoder is known by."""
+        return [recipe_id for recipe_id, facts in self.recipes.items() if facts.get("enhancer", PLAIN) == PLAIN]
+
+    def enhanced(self, recipe_id: str) -> dict[str, str]:
+        """Recipes that differ from this one in their enhancer alone: enhancer -> recipe."""
+        own = self.recipes.get(recipe_id, {})
+        others = {str(facts.get("enhancer", PLAIN)): other for other, facts in self.recipes.items() if {**facts, "enhancer": PLAIN} == own}
+        return {enhancer: other for enhancer, other in others.items() if enhancer != PLAIN}
 
 
 class Library:
@@ -53,7 +65,7 @@ class Library:
     def _read(self) -> LibraryFile:
         try:
             data = json.loads((self.folder / "library.json").read_text(encoding="utf-8"))
-            file = LibraryFile(int(data["schema"]), tuple(data["roots"]), dict(data["recipes"]), data["current"])
+            file = LibraryFile(int(data["schema"]), tuple(data["roots"]), dict(data["recipes"]), data["current"], data.get("dehaze"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LibraryDamaged(
                 f"{self.folder / 'library.json'} cannot be read: {error}. Restore it, or index into a new library."
@@ -66,7 +78,7 @@ class Library:
 
     def write(self, file: LibraryFile) -> None:
         """Replace `library.json` in one step: a reader sees the old one or the new one, never a part."""
-        data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current}
+        data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current, "dehaze": file.dehaze}
         fresh = self.folder / f"library.json.{os.getpid()}.new"
         with storage_errors(self.folder):
             with fresh.open("w", encoding="utf-8") as out:
@@ -79,12 +91,14 @@ class Library:
     def stamp(self, recipe_id: str | None = None) -> str:
         """Names the present state of what a search by this recipe needs, without opening it; by the current recipe where none is given.
 
-        It changes with every write to the images, the failures, and this recipe's vectors, but not with those to another recipe's.
+        It changes with every write to the images, the failures, and this recipe's vectors, those of dehazed versions among them, but not with those
+        to another encoder's; and with the columns that there are.
         """
         import hashlib
 
-        parts = []
-        for table in ("failures", "images", f"vectors-{recipe_id or self.file.current}"):
+        parts, recipe = [f"schema {SCHEMA_VERSION}"], str(recipe_id or self.file.current)
+        enhanced = sorted(self.file.enhanced(recipe).values())
+        for table in ("failures", "images", *(f"vectors-{own}" for own in (recipe, *enhanced))):
             versions = self.store / f"{table}.lance" / "_versions"
             names = sorted(entry.name for entry in versions.iterdir() if entry.suffix == ".manifest") if versions.is_dir() else []
             # Both naming schemes of the backend: ascending numbers, and numbers counted down from 2^64.

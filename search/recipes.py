@@ -63,8 +63,8 @@ def coverage(store: Store, recipe_id: str) -> Coverage:
 
 
 def recipes_of(file: LibraryFile, name: str) -> list[str]:
-    """Recipes of the encoder called `name`: the one that searches use first, then by age."""
-    own = [recipe_id for recipe_id, recipe in file.recipes.items() if recipe.get("encoder") == name]
+    """Recipes of the encoder called `name`, of photos as they are: the one that searches use first, then by age."""
+    own = [recipe_id for recipe_id in file.plain_recipes() if file.recipes[recipe_id].get("encoder") == name]
     return sorted(own, key=lambda recipe_id: recipe_id != file.current)
 
 

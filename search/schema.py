@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ IMAGE_COLUMNS: tuple[Column, ...] = (
     Column("longitude", "real", "degrees, east is positive"),
     Column("altitude_m", "real", "metres above the sea"),
     Column("keywords", "text", "existing XMP and IPTC keywords, joined by '; '"),
+    Column("haze", "real", "haze density, from 0 (clear) to 1 (dense)"),
+    Column("dehazed", "text", "the dehazer whose version of the photo can be found too; null where only the photo itself can"),
+    Column("dehaze_rule", "text", "what decided that: none, auto or a dehazer, with its version"),
 )
 FACT_COLUMNS = ("taken_at", "camera", "lens", "exposure_s", "f_number", "iso", "focal_length_mm", "latitude", "longitude", "altitude_m")
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from preprocess import LibraryDamaged
+from preprocess import LibraryDamaged, LibraryError
 
-from ._lance import SCHEMAS, Tables, by_digest, by_keys, vector_schema
-from .encode import Recipe
+from ._lance import SCHEMAS, Tables, by_digest, by_keys, quote, vector_schema
+from .encode import PLAIN, Recipe
+from .failures import Failure
 from .library import Library
 from .schema import IMAGE_COLUMNS, SCHEMA_VERSION
 
@@ -25,31 +26,11 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
-MIGRATIONS: dict[int, Callable[[Tables], None]] = {}
-"""From schema n to n + 1, each a function of the tables; run in order when an older library is opened for writing."""
+MIGRATIONS: dict[int, Callable[[Tables], None]] = {1: lambda tables: tables.add_columns("images", IMAGE_COLUMNS)}  # 2: haze
+"""From schema n to n + 1, each a function of the tables, run in order when an older library is opened. Each may run twice: a kill can come between
+it and the note that it was done."""
 
 Key = tuple[str, str]  # root, path
-
-_PASSING = frozenset({"MissingExtra", "ImageUnreadable", "ImageVanished", "ImageTooLarge", "ImageError"})
-"""Errors that may end without the file's changing: an extra is installed, a right given, a disk mended, a limit raised; an encoder that failed, or
-a reader in a way that nobody foresaw (ImageError), has its memory or is another one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be indexed, with its size and time then, so that it is tried again when it changes."""
-
-    root: str
-    path: str
-    byte_size: int
-    modified_ns: int
-    error: str
-    message: str
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether the same file may be readable another time; it is tried again at every build."""
-        return self.error in _PASSING
 
 
 class Store:
@@ -59,13 +40,14 @@ class Store:
         self.library = library
         self.tables = Tables(library.store)
         if library.file.schema < SCHEMA_VERSION:
-            with contextlib.nullcontext() if library.held else library.locked("bring up to date"):
-                self._migrate()
+            self._migrate()
 
     def drop_recipe(self, recipe_id: str) -> None:
-        """Remove a recipe with its vectors and its cache."""
+        """Remove a recipe with its vectors and its cache, and those of enhanced versions with it."""
         import shutil
 
+        for enhanced in self.library.file.enhanced(recipe_id).values():
+            self.drop_recipe(enhanced)
         self.tables.drop(self.vector_table(recipe_id))
         recipes = {name: recipe for name, recipe in self.library.file.recipes.items() if name != recipe_id}
         self.library.write(replace(self.library.file, recipes=recipes))
@@ -73,13 +55,20 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _migrate(self) -> None:
+        """Bring an older library up to date; one that cannot be written now is read as it is."""
         for version in range(self.library.file.schema, SCHEMA_VERSION):
             if version not in MIGRATIONS:
                 raise LibraryDamaged(
                     f"{self.library.folder} has schema {version}, which nothing can bring up to date. Index into a new library."
                 )
-            MIGRATIONS[version](self.tables)
-            self.library.write(replace(self.library.file, schema=version + 1))
+        try:
+            with contextlib.nullcontext() if self.library.held else self.library.locked("bring up to date"):
+                for version in range(self.library.file.schema, SCHEMA_VERSION):
+                    MIGRATIONS[version](self.tables)
+                    self.library.write(replace(self.library.file, schema=version + 1))
+        except LibraryError:
+            if self.library.held:
+                raise
 
     # Images
 
@@ -179,16 +168,34 @@ class Store:
     # Housekeeping
 
     def orphans(self, recipe_id: str) -> list[str]:
-        """Digests that have a vector but no image row."""
-        return sorted(self.digests(recipe_id) - set(self.images(["digest"])["digest"].to_pylist()))
+        """Digests that have a vector of this recipe which no image row asks for."""
+        enhancer = str(self.library.file.recipes.get(recipe_id, {}).get("enhancer", PLAIN))
+        return sorted(self.digests(recipe_id) - self.wanting(enhancer))
+
+    def wanting(self, enhancer: str) -> set[str]:
+        """Digests of the photos that should have a vector through this enhancer; all of them where it is none."""
+        if enhancer == PLAIN:
+            return set(self.images(["digest"])["digest"].to_pylist())
+        images = self.images(["digest", "dehazed"])
+        pairs = zip(images["digest"].to_pylist(), images["dehazed"].to_pylist(), strict=True)
+        return {digest for digest, dehazed in pairs if dehazed == enhancer}
+
+    def forget_dehazed(self, rule_id: str) -> None:
+        """Note for every photo whose haze is known that by this rule nothing is dehazed; the vectors stay until `sweep`."""
+        other = f"haze IS NOT NULL AND (dehaze_rule IS NULL OR dehaze_rule <> {quote(rule_id)})"
+        if self.tables.table("images").count_rows(other):
+            self.tables.update("images", other, {"dehazed": None, "dehaze_rule": rule_id})
 
     def sweep(self) -> int:
-        """Delete vectors that no image row needs; how many went."""
+        """Delete vectors that no image row needs, and recipes of enhanced photos that have none left; how many vectors went."""
         gone = 0
-        for recipe_id in self.library.file.recipes:
+        for recipe_id, facts in list(self.library.file.recipes.items()):
             orphans = self.orphans(recipe_id)
-            self.tables.delete(self.vector_table(recipe_id), by_digest(orphans))
             gone += len(orphans)
+            if facts.get("enhancer", PLAIN) != PLAIN and len(orphans) == len(self.digests(recipe_id)):
+                self.drop_recipe(recipe_id)
+            else:
+                self.tables.delete(self.vector_table(recipe_id), by_digest(orphans))
         return gone
 
     def compact(self, keep: timedelta = timedelta(minutes=10)) -> None:

@@ -68,7 +68,7 @@ def test_packages_are_typed_and_say_what_they_are(package: str) -> None:
 
 
 WITH_EXAMPLES = [
-    "preprocess.choose", "preprocess.formats", "search.query", "search.encode", "search.clean", "search.precision", "search.sources",
+    "preprocess.choose", "preprocess.comparison", "preprocess.depth", "preprocess.formats", "preprocess.guided_filter", "preprocess.save", "search.query", "search.encode", "search.clean", "search.precision", "search.sources",
     "search._bench_child", "api.arguments",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ import pyarrow.compute  # noqa: F401
 
 import indexer
 import search
-from preprocess import read_image
+from preprocess import load_rule, read_image
 from search._lance import Tables
 
 builder = sys.modules[indexer.build.__module__]
@@ -38,17 +38,20 @@ def main() -> None:
     photo = sys.argv[1]
     make_encoder = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["MeanColour"]
     encoder = make_encoder()
-    encoder.encode_images([encoder.prepare(read_image(photo).pixels)])  # everything lazy is loaded
+    pixels = read_image(photo).pixels
+    encoder.encode_images([encoder.prepare(pixels)])  # everything lazy is loaded
+    load_rule("dark-channel").judge(pixels)
     for name in ("append", "upsert", "delete", "compact"):
         setattr(Tables, name, slow(getattr(Tables, name)))
     builder.COMMIT_PHOTOS = 4  # type: ignore[attr-defined]
+    dehazed = indexer.BuildOptions(dehaze="dark-channel")  # each photo has two vectors then
     print("ready", flush=True)
     for line in sys.stdin:
         folder, root, name = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
             try:
-                indexer.build(search.Library(Path(folder), create=True), [Path(root)], make_encoder(name))
+                indexer.build(search.Library(Path(folder), create=True), [Path(root)], make_encoder(name), dehazed)
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 os._exit(1)

@@ -37,12 +37,17 @@ def contents(library: Library) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Rows in order, and the vector of each digest: what two equal libraries share."""
     store = Store(library)
     rows = sorted(store.images().to_pylist(), key=lambda row: (row["root"], row["path"]))
-    digests, vectors = store.vectors(str(library.file.current))
-    return rows, {digest: vector.tobytes() for digest, vector in zip(digests, vectors, strict=True)}
+    current = str(library.file.current)
+    vectors = {
+        f"{name}{digest}": vector.tobytes()
+        for name, recipe in {"": current, **library.file.enhanced(current)}.items()
+        for digest, vector in zip(*store.vectors(recipe), strict=True)
+    }
+    return rows, vectors
 
 
 def assert_sound(library: Library) -> None:
-    """Each photo once, each with one vector, no vector too many, and a cache that agrees."""
+    """Each photo once, each with one vector of each version that it should have, no vector too many, and a cache that agrees."""
     library = Library(library.folder)
     store = Store(library)
     rows = store.images().to_pylist()
@@ -51,9 +56,17 @@ def assert_sound(library: Library) -> None:
     for recipe in library.file.recipes:
         assert store.orphans(recipe) == []
     assert {row["digest"] for row in rows} == store.digests(str(library.file.current))
+    enhanced = library.file.enhanced(str(library.file.current))
+    assert {row["dehazed"] for row in rows} - {None} == set(enhanced)
+    versions = 0
+    for enhancer, recipe in enhanced.items():
+        wanted = {row["digest"] for row in rows if row["dehazed"] == enhancer}
+        assert store.digests(recipe) == wanted
+        versions += len(wanted)
     derived = open_derived(library)
+    assert len(derived.owners) == len(derived.enhancers) == versions
     assert derived.database.execute("SELECT count(*) FROM images").fetchone()[0] == len(rows)
-    assert len(derived.nearest) == len({row["digest"] for row in rows})
+    assert derived.photos == len({row["digest"] for row in rows})
     derived.close()
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from indexer import build
+from indexer import BuildOptions, build
 from search import Encoder, Library, Query, Store, Term, open_derived, search
 
 KILLS = 20
+DEHAZED = BuildOptions(dehaze="dark-channel")  # each photo has two vectors then
 PHOTOS = 150
 SEED = 20
 COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange")
@@ -76,7 +77,7 @@ def changed(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -> tup
     for at in range(PHOTOS * 2 // 3):
         paint(root / f"{at % 5}" / f"{at:03}.png", COLOURS[at % 7], seed=at)
     library = Library(tmp_path / "before", create=True)
-    build(library, [root], encoder)
+    build(library, [root], encoder, DEHAZED)
     files = sorted(root.rglob("*.png"))
     for at, file in enumerate(files[:50]):
         if at % 5 == 0:
@@ -99,8 +100,13 @@ def changed(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -> tup
 def contents(library: Library) -> tuple[list[dict[str, Any]], dict[str, bytes], list[Any]]:
     store = Store(library)
     rows = sorted(store.images().to_pylist(), key=lambda row: row["path"])
-    digests, vectors = store.vectors(str(library.file.current))
-    return rows, {digest: vector.tobytes() for digest, vector in zip(digests, vectors, strict=True)}, store.failures()
+    current = str(library.file.current)
+    vectors = {
+        f"{name}{digest}": vector.tobytes()
+        for name, recipe in {"": current, **library.file.enhanced(current)}.items()
+        for digest, vector in zip(*store.vectors(recipe), strict=True)
+    }
+    return rows, vectors, store.failures()
 
 
 def assert_whole(library: Library, encoder: Encoder, was: dict[str, str]) -> None:
@@ -110,6 +116,7 @@ def assert_whole(library: Library, encoder: Encoder, was: dict[str, str]) -> Non
     assert len(places) == len(set(places))
     for row in rows:
         assert row["digest"] in vectors
+        assert row["dehazed"] + row["digest"] in vectors
         assert all(row[name] is not None for name in ("root", "path", "digest", "format", "width", "height", "byte_size", "modified_ns"))
     assert all(len(vector) == 2 * encoder.recipe.dim for vector in vectors.values())
     root = library.file.roots[0]
@@ -140,7 +147,7 @@ def test_a_build_killed_at_any_moment(builds: Builds, changed: tuple[Path, Path]
         assert not library.busy()
         assert_whole(library, encoder, was)
         progress += contents(library)[0] not in (older, expected[0])
-        build(library, [root], encoder)
+        build(library, [root], encoder, DEHAZED)
         for part, wanted in zip(contents(library), expected, strict=True):
             assert part == wanted, f"after kill {at}"
         derived = open_derived(library)
@@ -167,8 +174,8 @@ def test_a_first_build_killed_again_and_again(builds: Builds, changed: tuple[Pat
     assert seen == sorted(seen)
     assert seen[-1] > 0
     fresh = Library(tmp_path / "fresh", create=True)
-    build(library, [root], encoder)
-    build(fresh, [root], encoder)
+    build(library, [root], encoder, DEHAZED)
+    build(fresh, [root], encoder, DEHAZED)
     assert contents(library) == contents(fresh)
 
 
@@ -180,7 +187,7 @@ def test_another_encoder_killed_at_any_moment(
     for at in range(PHOTOS):
         paint(root / f"{at % 5}" / f"{at:03}.png", COLOURS[at % 7], seed=at)
     before = Library(tmp_path / "before", create=True)
-    build(before, [root], encoder)
+    build(before, [root], encoder, DEHAZED)
     question = Query((Term("red"),), k=500)
     expected = search(before, question, encoder)
     start = time.monotonic()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from indexer import Found, Report
 from indexer.stages import Loaded, embed, map_ahead
 from preprocess import WeightsError
-from search import Encoder
+from search import PLAIN, Encoder
 
 
 def test_the_order_is_that_of_the_items() -> None:
@@ -72,20 +73,32 @@ def test_an_error_comes_where_its_item_was() -> None:
 
 
 def loaded(name: str, digest: str, value: int | None = 100) -> Loaded:
-    prepared = None if value is None else np.full((16, 16, 3), value, np.uint8)
+    prepared = {} if value is None else {PLAIN: np.full((16, 16, 3), value, np.uint8)}
     return Loaded(Found("/photos", name, 1, 1), {"root": "/photos", "path": name, "digest": digest}, prepared)
 
 
 def test_batches_hold_every_photo_and_each_digest_once(encoder: Encoder) -> None:
     items = [loaded(f"{at}.jpg", f"d{at % 7}", at) for at in range(20)] + [loaded("known.jpg", "known", None)]
-    embedded: set[str] = set()
+    embedded: set[tuple[str, str]] = set()
     batches = list(embed(items, encoder, embedded, Report()))
     assert [item.found.path for batch in batches for item in batch.items] == [item.found.path for item in items]
-    assert [digest for batch in batches for digest in batch.digests] == [f"d{at}" for at in range(7)]
-    assert embedded == {f"d{at}" for at in range(7)}
-    assert [len(batch.digests) for batch in batches] == [encoder.batch_size, 3]
+    assert [source for batch in batches for source in batch.sources] == [(PLAIN, f"d{at}") for at in range(7)]
+    assert embedded == {(PLAIN, f"d{at}") for at in range(7)}
+    assert [len(batch.sources) for batch in batches] == [encoder.batch_size, 3]
     for batch in batches:
-        assert batch.vectors.shape == (len(batch.digests), encoder.recipe.dim)
+        assert batch.vectors.shape == (len(batch.sources), encoder.recipe.dim)
+
+
+def test_versions_of_a_photo_are_told_apart(encoder: Encoder) -> None:
+    pixels = {PLAIN: np.full((16, 16, 3), 200, np.uint8), "dehazer-1": np.full((16, 16, 3), 20, np.uint8)}
+    both = replace(loaded("hazy.jpg", "h"), prepared=pixels)
+    (batch,) = embed([loaded("clear.jpg", "c"), both, replace(both)], encoder, {(PLAIN, "h")}, Report())
+    assert batch.sources == [(PLAIN, "c"), ("dehazer-1", "h")]
+    assert len(batch.items) == 3
+    digests, vectors = batch.of("dehazer-1")
+    assert digests == ["h"]
+    np.testing.assert_array_equal(vectors, encoder.encode_images([pixels["dehazer-1"]]))
+    assert batch.of("another") == ([], pytest.approx(np.zeros((0, encoder.recipe.dim))))
 
 
 class Picky:
@@ -112,7 +125,7 @@ def test_a_batch_that_fails_is_tried_photo_by_photo(encoder: Encoder) -> None:
     ]
     report = Report()
     batches = list(embed(items, Picky(encoder), set(), report))  # type: ignore[arg-type]
-    assert [digest for batch in batches for digest in batch.digests] == ["a", "b", "c"]
+    assert [digest for batch in batches for _, digest in batch.sources] == ["a", "b", "c"]
     assert [item.found.path for batch in batches for item in batch.items] == ["a.jpg", "b.jpg", "c.jpg"]
     assert set(report.failed) == {"/photos/bright.jpg", "/photos/copy.jpg"}
     assert all("could not be encoded: too bright" in message for message in report.failed.values())
@@ -120,7 +133,7 @@ def test_a_batch_that_fails_is_tried_photo_by_photo(encoder: Encoder) -> None:
 
 def test_a_batch_in_which_all_fail_gives_no_rows(encoder: Encoder) -> None:
     (batch,) = embed([loaded("x.jpg", "x", 250)], Picky(encoder), set(), Report())  # type: ignore[arg-type]
-    assert batch.items == batch.digests == []
+    assert batch.items == batch.sources == []
     assert batch.vectors.shape == (0, encoder.recipe.dim)
 
 

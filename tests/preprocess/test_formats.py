@@ -65,7 +65,7 @@ def test_is_raw(data: bytes, name: str, expected: bool) -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert set(preprocess._LAZY) < set(preprocess.__all__)
+    assert set(preprocess._HOME) < set(preprocess.__all__)
     for name in preprocess.__all__:
         assert getattr(preprocess, name) is not None
     assert set(dir(preprocess)) == set(preprocess.__all__)
@@ -74,7 +74,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_no_module_hides_a_lazy_name() -> None:
-    assert not set(preprocess._LAZY) & set(preprocess._LAZY.values())
+    assert not set(preprocess._HOME) & set(preprocess._HOMES)
 
 
 def test_errors_and_choose_load_nothing_heavy() -> None:

@@ -219,7 +219,7 @@ def test_a_migration_that_fails_is_tried_again_from_its_own_step(library: Librar
 
 
 def test_an_old_library_without_a_migration_says_so(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    library.write(replace(library.file, schema=SCHEMA_VERSION - 1))
+    library.write(replace(library.file, schema=0))
     with pytest.raises(LibraryDamaged, match="Index into a new library"):
         Store(Library(library.folder))
 

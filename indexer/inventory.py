@@ -1,0 +1,66 @@
+"""What a library holds when a build begins: rows, failures, vectors, and which photos lack nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from search import PLAIN, Failure, Store
+
+from .plan import Known
+
+if TYPE_CHECKING:
+    from preprocess import DehazeRule
+    from search import Key, Recipe
+
+    from .stages import Loaded, Source
+
+
+class Inventory:
+    """Read once. Only `embedded`, the vectors that there are by enhancer and digest, grows while a build makes more."""
+
+    def __init__(self, store: Store, recipe: Recipe, rule: DehazeRule) -> None:
+        self.rule = rule
+        self.images = store.images()
+        columns = (self.images[name].to_pylist() for name in ("root", "path", "digest", "byte_size", "modified_ns"))
+        self.known: dict[Key, Known] = {(root, path): Known(*rest) for root, path, *rest in zip(*columns, strict=True)}
+        self.failures: dict[Key, Failure] = {(failure.root, failure.path): failure for failure in store.failures()}
+        self.embedded: set[Source] = {(PLAIN, digest) for digest in store.digests(recipe.id)}
+        for enhancer, recipe_id in store.library.file.enhanced(recipe.id).items():
+            self.embedded |= {(enhancer, digest) for digest in store.digests(recipe_id)}
+        self._row_of_digest = {known.digest: at for at, known in enumerate(self.known.values())}
+        self._row_of_key: dict[Key, int] = {}
+
+    def complete(self) -> set[str]:
+        """Digests of photos that need not be read: judged by this rule, and with every vector that they should have."""
+        columns = (self.images[name].to_pylist() for name in ("digest", "haze", "dehazed", "dehaze_rule"))
+        complete: set[str] = set()
+        lacking: set[str] = set()
+        for digest, haze, dehazed, rule in zip(*columns, strict=True):
+            # Nothing has to be seen again where nothing is to be dehazed: such rows are changed where they are.
+            judged = rule == self.rule.id or (haze is not None and self.rule.dehazer is None)
+            wanted = dehazed is None or self.rule.dehazer is None or (dehazed, digest) in self.embedded
+            (complete if judged and wanted and (PLAIN, digest) in self.embedded else lacking).add(digest)
+        return complete - lacking
+
+    def judged(self, digest: str) -> tuple[dict[str, Any] | None, bool]:
+        """The row of a photo with these bytes that was judged by this rule, and whether all its vectors are there, so that it need not be decoded."""
+        at = self._row_of_digest.get(digest)
+        row = None if at is None else self._row(at)
+        if row is None or row["dehaze_rule"] != self.rule.id:
+            return None, False
+        sources = {(PLAIN, digest)} | ({(row["dehazed"], digest)} if row["dehazed"] is not None else set())
+        return row, sources <= self.embedded
+
+    def watch(self, keys: Iterable[Key]) -> None:
+        """Remember where the rows of these photos are, for `stands`."""
+        wanted = set(keys)
+        self._row_of_key = {key: at for at, key in enumerate(self.known) if key in wanted} if wanted else {}
+
+    def stands(self, item: Loaded) -> bool:
+        """Whether this very row is in the store: it is not written again, so that the caches of other recipes stay fresh."""
+        at = self._row_of_key.get(item.found.key)
+        return at is not None and self._row(at) == item.row
+
+    def _row(self, at: int) -> dict[str, Any]:
+        return dict(self.images.slice(at, 1).to_pylist()[0])

@@ -1,0 +1,1 @@
+"""The learned dehazers that ship with Pellucid; see MODEL_CARD.md."""
