@@ -52,13 +52,13 @@ def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
     table.add_column("similarity", justify="right")
     table.add_column("z", justify="right")
     table.add_column("taken")
-    through = any(hit.enhancer != PLAIN for hit in hits)  # which version of the photo matched; most libraries have one of each alone
-    if through:
-        table.add_column("through")
+    several = any(hit.enhancer != PLAIN for hit in hits)  # most searches find no dehazed version
+    if several:
+        table.add_column("version")
     table.add_column("photo", overflow="fold")
     for hit in hits:
         taken = str(hit.columns.get("taken_at") or "")[:10]
-        version = [plain(hit.enhancer) if hit.enhancer != PLAIN else ""] if through else []
+        version = ["dehazed" if hit.enhancer != PLAIN else ""] if several else []
         table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, Text(plain(hit.file)))
     console().print(table)
 
