@@ -289,13 +289,13 @@ def photos() -> dict[str, Any]:
     return {name: getattr(data, name)() for name in ("astronaut", "coffee", "chelsea")}
 
 
-@pytest.mark.parametrize(("name", "gain"), [("dehazenet", 5.0), ("aod-net", 6.0)])
+@pytest.mark.parametrize(("name", "gain"), [("dehazenet", 9.0), ("aod-net", 7.5)])
 def test_haze_goes(photos: dict[str, Any], name: str, gain: float) -> None:
     gains = {key: psnr(METHODS[name]()(hazed(clear)), clear) - psnr(hazed(clear), clear) for key, clear in photos.items()}
     assert min(gains.values()) > gain, gains
 
 
-@pytest.mark.parametrize(("name", "least"), [("dehazenet", 20.0), ("aod-net", 16.0)])
+@pytest.mark.parametrize(("name", "least"), [("dehazenet", 20.5), ("aod-net", 16.0)])
 def test_a_clear_photo_survives(photos: dict[str, Any], name: str, least: float) -> None:
     kept = {key: psnr(METHODS[name]()(clear), clear) for key, clear in photos.items()}
     assert min(kept.values()) > least, kept
@@ -324,7 +324,7 @@ def test_transmission_falls_with_distance(photos: dict[str, Any]) -> None:
     assert np.corrcoef(t.mean(1), np.linspace(0, 1, len(t)))[0, 1] > 0.8
 
 
-@pytest.mark.parametrize(("name", "least"), [("dehazenet", 21.0), ("aod-net", 20.0)])
+@pytest.mark.parametrize(("name", "least"), [("dehazenet", 21.0), ("aod-net", 20.4)])
 def test_pairs_of_reside(shared: Callable[[str], Path], name: str, least: float) -> None:
     folder = shared("eval/sots-indoor")
     found = []
