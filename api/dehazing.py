@@ -21,7 +21,7 @@ def dehaze(
             "--method", metavar="NAME", help="auto leaves clear photos alone; dark-channel, dehazenet or aod-net take every photo."
         ),
     ] = "auto",
-    preset: Annotated[str, typer.Option("--preset", metavar="default|paper", help="Settings of the dark channel.")] = "default",
+    preset: Annotated[str, typer.Option("--preset", metavar="default|search|paper", help="Settings of the dark channel.")] = "default",
     depth: Annotated[bool, typer.Option("--depth", help="Write the relative depth too, as NAME.depth.png.")] = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Write before, after and depth side by side too, as NAME.compare.jpg.")

@@ -101,28 +101,23 @@ def _retrieval_tables(figures: dict[str, Any]) -> None:
             f"{figures['photos']:,} photos, {figures['captions']:,} captions, encoder {figures['encoder']!r}, dehazer {figures['dehazer']}."
         )
     )
-    out.print("Recall at 10 of finding a photo by its caption, in %, with 95% intervals; in brackets the gain over raw.")
-    ways = list(figures["conditions"][0]["recall_at_10"])
-    cells = [(_air(row["mean_t"]), f"{row['kept']:.0%}", *(_recall(row, way) for way in ways)) for row in figures["conditions"]]
-    _print_table(("library", "dehazed", *ways), cells, left=1)
-    cells = [
-        (f"{_air(row['mean_t'])}, the {half} half", *(_recall(row[half], way) for way in ways))
-        for row in figures["mixed"]
-        for half in ("hazy", "clear")
-    ]
-    _print_table(("half of the library in", *ways), cells, left=1)
+    out.print(
+        "Recall at 10 of finding a photo by its caption, in %; the gain of both over raw with its 95% interval. --json has the intervals of all."
+    )
+    ways = tuple(figures["conditions"][0]["recall_at_10"])
+    alone = [(_air(row["mean_t"]), f"{row['kept']:.0%}", *_recalls(row, ways)) for row in figures["conditions"]]
+    _print_table(("all photos in", "dehazed", *ways, "both - raw"), alone, left=1)
+    mixed = [(f"{_air(row['mean_t'])}: {half} half", *_recalls(row[half], ways)) for row in figures["mixed"] for half in ("hazy", "clear")]
+    _print_table(("half of them in", *ways, "both - raw"), mixed, left=1)
 
 
 def _air(mean_t: float) -> str:
     return "clear" if mean_t == 1 else f"haze, t {mean_t:g}"
 
 
-def _recall(row: dict[str, Any], way: str) -> str:
-    value, low, high = (100 * number for number in row["recall_at_10"][way])
-    if way not in row["gain"]:
-        return f"{value:.1f} ({low:.0f} to {high:.0f})"
-    gain, least, most = (100 * number for number in row["gain"][way])
-    return f"{value:.1f} [{gain:+.1f}: {least:+.1f} to {most:+.1f}]"
+def _recalls(row: dict[str, Any], ways: tuple[str, ...]) -> tuple[str, ...]:
+    gain, least, most = (100 * number for number in row["gain"]["both"])
+    return (*(f"{100 * row['recall_at_10'][way][0]:.1f}" for way in ways), f"{gain:+.1f} ({least:+.1f} to {most:+.1f})")
 
 
 def _number(value: float | None, form: str) -> str:

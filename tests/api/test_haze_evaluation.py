@@ -64,7 +64,7 @@ def test_eval_haze_retrieval_prints_tables_or_json(weather: Path, mean_colour_li
     ran = pellucid(*arguments)
     assert ran.code == 0, ran.err
     assert "3 photos, 3 captions, encoder 'mean-colour'" in ran.out
-    assert "haze, t 0.2, the clear half" in ran.out
+    assert "haze, t 0.2: clear half" in ran.out
     figures = json.loads(pellucid(*arguments, "--json").out)
     assert [row["mean_t"] for row in figures["conditions"]] == [1.0, 0.3, 0.2]
     assert [row["recall_at_10"]["raw"][0] for row in figures["conditions"]] == [1, 1, 1]  # of three photos, all are among the first ten
