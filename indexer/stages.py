@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from preprocess import ImageError, Limits, PellucidError, WeightsError, decode, read_bytes, reduced, sidecar_keywords
+from preprocess import DEHAZED_SHORT, ImageError, Limits, PellucidError, WeightsError, decode, read_bytes, reduced, sidecar_keywords
 from search import FACT_COLUMNS, PLAIN, image_row
 
 from .report import Report
@@ -23,10 +23,6 @@ Source = tuple[str, str]  # enhancer, digest
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-
-DEHAZED_SHORT = 256
-"""Pixels that the short side keeps at least where a photo is dehazed for its vector; twice what the encoder needs, where that is more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .atmosphere import add_haze
     from .comparison import jpeg_bytes, png_bytes, side_by_side
-    from .dehaze import DEHAZE_RULES, DEHAZERS, Always, Dehazer, DehazeRule, Judged, load_dehazer, load_rule
+    from .dehaze import DEHAZE_RULES, DEHAZED_SHORT, DEHAZERS, Always, Dehazer, DehazeRule, Judged, load_dehazer, load_rule
     from .dehaze_evaluation import PUBLISHED, PUBLISHED_ON, DehazeFigures, evaluate_dehazers, find_pairs
     from .depth import RegionDepth, depth_heat_map, region_depth, relative_depth
     from .facts import Facts, read_facts
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
 # Module -> names, imported when first used: `pellucid --help` needs the errors and must not wait for numpy and Pillow. No such module may have
 # the name of a function in it: importing `preprocess.fetch` would put the module where people expect the function.
 _HOMES = {
+    "atmosphere": ("add_haze",),
     "comparison": (
         "jpeg_bytes",
         "png_bytes",
         "side_by_side",
     ),
     "dehaze": (
+        "DEHAZED_SHORT",
         "DEHAZERS",
         "DEHAZE_RULES",
         "Always",
@@ -127,11 +130,11 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
+    "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
     "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "FetchError", "FilterError", "Fit", "Gate", "ImageCorrupt", "ImageError",
     "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged",
     "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "QueryError",
-    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "choose", "decode",
+    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze", "choose", "decode",
     "decode_original", "depth_heat_map", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "fetch", "find_pairs",
     "find_sources", "fit", "haze_density", "is_photo", "jpeg_bytes", "load_dehazer", "load_rule", "peek_size", "png_bytes",
     "read_bytes", "read_facts", "read_image", "reduced", "region_depth", "relative_depth", "side_by_side", "sidecar_keywords",

@@ -133,6 +133,9 @@ class Always:
         return Judged(haze_density(pixels), self.dehazer(pixels), self.dehazer.id)
 
 
+DEHAZED_SHORT = 256
+"""Pixels that the short side keeps at least where a photo is judged and dehazed for its vector; twice what the encoder needs, where that is more."""
+
 DEHAZE_RULES = ("none", *DEHAZERS)
 _FOR_SEARCH = {"auto": "search", "dark-channel": "search"}  # presets
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._opencv import cv2
+
+Grey: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
 _STRIP_PIXELS = 32_768  # a plane of float32 takes 128 KB then, and the five or so that are in use stay in a core's cache
 
@@ -80,14 +82,14 @@ def _inside(length: int, radius: int) -> NDArray[np.float32]:
 class GuidedFilter:
     """The linear model of each cell, already averaged over the windows that cover it: q = slope · guide + offset (Eq. 8 of the 2013 paper).
 
-    `slope` and `offset` are Float32["cells_high cells_wide"]; the guide is 8-bit grey, and a cell is `step` × `step` of its pixels.
+    `slope` and `offset` are Float32["cells_high cells_wide"]; the guide is grey in [0, 255], and a cell is `step` × `step` of its pixels.
     """
 
     slope: NDArray[np.float32]
     offset: NDArray[np.float32]
     step: int
 
-    def cells(self, guide: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def cells(self, guide: Grey) -> NDArray[np.float32]:
         """The filtered map on the reduced copy that it was fitted on."""
         return np.asarray(self.slope * guide + self.offset, np.float32)
 
@@ -137,11 +139,11 @@ class FilteredRows:
         return out
 
 
-def fit_guided_filter(guide: NDArray[np.uint8], source: NDArray[np.float32], radius: int, eps: float, step: int = 1) -> GuidedFilter:
+def fit_guided_filter(guide: Grey, source: NDArray[np.float32], radius: int, eps: float, step: int = 1) -> GuidedFilter:
     """Fit `source` as a linear function of `guide` in every window (Eq. 5 and 6), and average the windows' models (Eq. 8).
 
     Args:
-        guide: 8-bit grey, UInt8["height width"], reduced already where `step` is above 1.
+        guide: grey in [0, 255], ["height width"], reduced already where `step` is above 1.
         source: the map, Float32["height width"].
         radius: of the window, in pixels of `guide`.
         eps: how much variance of the guide, as a fraction of white squared, counts as flat; there the map is smoothed instead.

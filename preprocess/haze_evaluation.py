@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dehaze import DehazeRule
+from .dehaze import DEHAZED_SHORT, DehazeRule
 from .errors import ImageError, InputError
 from .formats import is_photo
 from .gate import HAZE_THRESHOLD
@@ -20,7 +20,6 @@ from .image import Limits, read_image
 from .resize import reduced
 
 KINDS = ("hazy", "clear", "other")
-_SHORT = 256  # the short side at which a build judges and dehazes
 _BATCH = 64
 
 
@@ -110,7 +109,7 @@ def _photos(path: str) -> tuple[Path, ...]:
 def _judge(files: Sequence[Path], rule: DehazeRule, limits: Limits) -> Iterator[tuple[float, bool] | ImageError]:
     def work(file: Path) -> tuple[float, bool] | ImageError:
         try:
-            judged = rule.judge(reduced(read_image(file, limits, side=_SHORT // 2).pixels, _SHORT))
+            judged = rule.judge(reduced(read_image(file, limits, side=DEHAZED_SHORT // 2).pixels, DEHAZED_SHORT))
         except ImageError as error:
             return error
         return judged.haze, judged.pixels is not None

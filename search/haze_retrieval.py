@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import Gate, InputError, read_image, reduced
+from preprocess import DEHAZED_SHORT, Gate, InputError, add_haze, read_image, reduced
 
-from .atmosphere import add_haze
 from .encode import normalize
 from .evaluate import ranks_of, read_captions
 
@@ -34,7 +33,6 @@ WAYS = ("raw", "always", "gate", "both", "margin", "mean")
 """How a photo is found: by its own vector; by that of its dehazed version; by that where the gate keeps one and its own otherwise; where the gate keeps
 one, by the better of the two, by the better with a margin of 0.02 for its own, or by the mean of the two. A search does what "both" does."""
 
-_SHORT = 256  # the short side at which a build dehazes
 _BATCH = 64
 _MARGIN = 0.02
 _DRAWS = 2000
@@ -107,7 +105,7 @@ def _conditions(
         done = []
         for strength in strengths:
             hazy = add_haze(pixels, strength, file.name)
-            small = reduced(hazy, max(2 * encoder.side, _SHORT))
+            small = reduced(hazy, max(2 * encoder.side, DEHAZED_SHORT))
             judged = gate.judge(small)
             clearer = gate.dehazer(small) if judged.pixels is None else judged.pixels
             done.append((encoder.prepare(hazy), encoder.prepare(clearer), judged.pixels is not None))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from preprocess import RgbImage
+from .guided_filter import fit_guided_filter
+from .image import RgbImage
 
 
 def add_haze(pixels: RgbImage, mean_t: float, name: str) -> RgbImage:
@@ -43,29 +42,10 @@ def _transmission(depth: NDArray[np.float32], mean_t: float) -> NDArray[np.float
 
 def _depth(pixels: RgbImage, random: np.random.Generator) -> NDArray[np.float32]:
     """Relative depth, above 0: 0.35 at the bottom, about 1.35 at the top, hills of ±0.25, then filtered along the picture's edges."""
-    from PIL import Image
-
     height, width = pixels.shape[:2]
     hills = Image.fromarray(random.normal(size=(4, 4)).astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     rise = np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 1.5
     plain = np.maximum(0.35 + rise + 0.25 * np.asarray(hills, np.float32), 0.1)
-    return np.maximum(_guided(pixels.mean(2, dtype=np.float32) / 255, plain, max(2, min(height, width) // 8)), 0.05)
-
-
-def _guided(guide: NDArray[np.float32], field: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """The field, locally linear in the guide (He, Sun, Tang: Guided Image Filtering, 2010, equations 5, 6 and 8), with ε = 1e-3."""
-    mean_guide, mean_field = _box(guide, radius), _box(field, radius)
-    slope = (_box(guide * field, radius) - mean_guide * mean_field) / (np.maximum(_box(guide * guide, radius) - mean_guide**2, 0) + 1e-3)
-    return _box(slope, radius) * guide + _box(mean_field - slope * mean_guide, radius)
-
-
-def _box(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """Mean over a square of 2·radius + 1 pixels, cut at the edges."""
-    for axis in (0, 1):
-        count = values.shape[axis]
-        sums = np.zeros([size + (at == axis) for at, size in enumerate(values.shape)])
-        np.cumsum(values, axis, out=sums[1:] if axis == 0 else sums[:, 1:])
-        places = np.arange(count)
-        first, last = np.maximum(places - radius, 0), np.minimum(places + radius + 1, count)
-        values = ((sums.take(last, axis) - sums.take(first, axis)) / np.expand_dims(last - first, 1 - axis)).astype(np.float32)
-    return values
+    grey = pixels.mean(2, dtype=np.float32)
+    model = fit_guided_filter(grey, plain, max(2, min(height, width) // 8), 1e-3)
+    return np.maximum(model.cells(grey), np.float32(0.05))
