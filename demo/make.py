@@ -10,13 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from api.output import console, hits_table, progress_bar, report_summary
 from api.sheet import Answered, contact_sheet
 from api.wiring import write_text
 from indexer import build
-from search import Library, Query, Term, load_encoder, search
+from preprocess import add_haze
+from search import PLAIN, Library, Query, Term, load_encoder, search
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -30,7 +32,7 @@ QUESTIONS = ("a cat", "a cup of coffee", "a flower", "a motorcycle", "a black an
 
 
 def gather(folder: Path) -> int:
-    """Copy the real photos under plain names, with crops, resized copies and one exact copy beside them; how many files there are."""
+    """Copy the real photos under plain names, with crops, resized and hazed copies and one exact copy beside them; how many files there are."""
     import skimage
     import sklearn.datasets
 
@@ -52,6 +54,8 @@ def gather(folder: Path) -> int:
             photo.crop((width // 8, height // 8, width * 7 // 8, height * 7 // 8)).save(
                 folder / "edited" / f"{plain} cropped.webp", quality=80
             )
+        if plain in ("coffee", "temple", "motorcycle"):
+            Image.fromarray(add_haze(np.asarray(photo), 0.25, plain)).save(folder / "edited" / f"{plain} in haze.jpg", quality=90)
     shutil.copyfile(folder / "cat.png", folder / "edited" / "a copy of cat.png")
     return sum(file.is_file() for file in folder.rglob("*"))
 
@@ -67,11 +71,12 @@ def main() -> int:
     with progress_bar(True) as move:
         report = build(library, [photos], encoder, on_progress=move)
     report_summary(report)
-    answers = []
+    answers, seen_through = [], False
     for question in QUESTIONS:
         hits = search(library, Query((Term.parse(question),), k=6), encoder)
         hits_table(hits, f"\N{LEFT DOUBLE QUOTATION MARK}{question}\N{RIGHT DOUBLE QUOTATION MARK}")
         answers.append(Answered(question, hits))
+        seen_through |= any(hit.path == "edited/coffee in haze.jpg" and hit.enhancer != PLAIN for hit in hits)
     picture = photos / "edited" / "cat at half size.jpg"
     hits = search(library, Query((Term(str(picture), kind="file"),), k=6), encoder)
     hits_table(hits, "Like this picture: cat at half size.jpg")
@@ -81,6 +86,9 @@ def main() -> int:
     out.print(f"Done in {time.perf_counter() - start:.1f} s. Next: pellucid index ~/Pictures, then pellucid search 'a dog on a beach'")
     if report.failed or not {"cat.png", "edited/a copy of cat.png"} <= {hit.path for hit in hits}:
         out.print("The demo's own check failed: the small cat does not find the cat.")
+        return 1
+    if not seen_through:
+        out.print("The demo's own check failed: the coffee in haze is not found through its dehazed version.")
         return 1
     return 0
 
