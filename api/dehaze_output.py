@@ -31,7 +31,8 @@ def _lines(report: DehazeReport) -> Iterator[str]:
             yield f"{outcome.source}: {haze}{what}"
     counts = {"dehazed": len(report.written), "left alone": len(report.left), "skipped, made before": len(report.skipped),
               "failed": len(report.failed)}  # fmt: skip
-    done = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "nothing to do"
+    done = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    done = done or ("none finished before the interrupt" if report.interrupted else "nothing to do")
     yield f"{done}; {report.found:,} {'photo' if report.found == 1 else 'photos'} found."
     if report.left:
         reasons = Counter(outcome.reason for outcome in report.left)

@@ -1,4 +1,4 @@
-"""Dehaze photos into a folder: which, under which names, in threads, and what came of each."""
+"""Dehaze photos into a folder, in threads, and say what came of each."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer import Passed, WalkOptions, walk
 from indexer.stages import map_ahead
 from preprocess import (
     ImageError,
-    ImageVanished,
     InputError,
     Original,
     PellucidError,
     StorageFull,
     decode_original,
-    edited_name,
     encode_edited,
     jpeg_bytes,
     peek_size,
@@ -32,35 +28,14 @@ from preprocess import (
     write_whole,
 )
 
+from .dehaze_plan import MARKER, Plan, Task, identity
 from .dehaze_report import DehazeOptions, DehazeReport, Outcome
 
 if TYPE_CHECKING:
     from preprocess import Judged
 
-MARKER = ".pellucid-dehazed"
-"""The name of a file in an output folder that lies inside the folder of the photos."""
-
 _MOST_JOBS = 4  # each photo of 12 megapixels in work takes about 0.15 GB, with depth and comparison 0.3 GB
 _LARGE_PIXELS = 24_000_000  # such photos wait for each other
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One photo and the files to make of it: the photo itself, its depth and its comparison, where asked for."""
-
-    source: Path
-    out: Path
-    depth: Path | None
-    compare: Path | None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All of them."""
-        return tuple(self.named().values())
-
-    def named(self) -> dict[str, Path]:
-        """All of them by what they are."""
-        return {name: file for name in ("out", "depth", "compare") if (file := getattr(self, name)) is not None}
 
 
 class Dehazing:
@@ -71,11 +46,12 @@ class Dehazing:
 
         dehazer = load_dehazer(options.method, options.preset)
         self.rule = dehazer if isinstance(dehazer, Gate) else Always(dehazer)
-        self.options, self.report = options, DehazeReport(options)
-        self.one_large, self.lock, self.marked = threading.Lock(), threading.Lock(), False
-        self.tasks = self._plan(sources)
+        plan = Plan(sources, options)
+        self.options, self.tasks, self.marked = options, plan.tasks, plan.marked
+        self.report = DehazeReport(options, found=len(plan.tasks) + len(plan.failed), failed=plan.failed)
+        self.one_large, self.lock, self.stopped = threading.Lock(), threading.Lock(), threading.Event()
         self.original_names = {os.path.realpath(task.source).casefold() for task in self.tasks}
-        self.original_ids = {_identity(task.source) for task in self.tasks} - {None}
+        self.original_ids = {identity(task.source) for task in self.tasks} - {None}
         self.written_ids: set[tuple[int, int] | None] = set()
 
     def run(self, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> DehazeReport:
@@ -101,75 +77,10 @@ class Dehazing:
                 on_progress(done, len(self.tasks))
         except KeyboardInterrupt:
             self.report.interrupted = True
+            self.stopped.set()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return self.report
-
-    def _plan(self, sources: Sequence[Path]) -> list[Task]:
-        """Every photo once, with its files.
-
-        Raises:
-            InputError: there is no such source, `out` is one itself or no folder, or two photos would be written under one name.
-        """
-        owners: dict[Path, Path] = {}
-        tasks = []
-        for source, name in self._found(sources):
-            out = self.options.out / Path(name).parent / edited_name(Path(name).name)
-            task = Task(
-                source,
-                out,
-                out.with_name(f"{out.name}.depth.png") if self.options.depth else None,
-                out.with_name(f"{out.name}.compare.jpg") if self.options.compare else None,
-            )
-            if owners.get(out) == source:
-                continue
-            for file in task.files:
-                if file in owners:
-                    raise InputError(
-                        f"{owners[file]} and {source} would both be written as {file}. Run them apart, each with its own --out."
-                    )
-                owners[file] = source
-            tasks.append(task)
-        self.report.found = len(tasks) + len(self.report.failed)
-        return tasks
-
-    def _found(self, sources: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-        """Each photo with its name below `out`."""
-        out = self.options.out
-        if os.path.lexists(out) and not out.is_dir():
-            raise InputError(f"{out} is not a folder. Name another --out.")
-        for source in (path.expanduser() for path in sources):
-            if not source.is_dir():
-                if not os.path.lexists(source):
-                    raise InputError(f"There is no file or folder {source}. Check the name, or mount the disk it is on.")
-                yield Path(os.path.abspath(source)), source.name  # noqa: PTH100 (the link's own name, not its target's)
-                continue
-            if _identity(source) == _identity(out):
-                raise InputError(f"{out} is the folder of the photos themselves, and originals are never written to. Name another --out.")
-            self._own_folder(source)
-            passed = Passed()
-            for found in walk(source, self.options.walk, passed, [out]):
-                yield found.file, found.path
-            for (root, path), reason in passed.broken.items():
-                self.report.failed[f"{root}/{path}"] = ImageVanished(f"{root}/{path} {reason}.")
-            for folder, reason in passed.unlisted.items():
-                self.report.failed[folder] = InputError(f"{folder} could not be listed: {reason}.")
-
-    def _own_folder(self, source: Path) -> None:
-        """See that `out`, where it lies inside the folder of photos, holds only what runs like this one wrote: a marker in it says so.
-
-        A folder with photos of its own would be left out of the run, and with `force` they could be replaced by copies of others of their name.
-
-        Raises:
-            InputError: it has photos of its own.
-        """
-        out = self.options.out
-        if not out.resolve().is_relative_to(source.resolve()) or (out / MARKER).is_file():
-            return
-        other = next(walk(out, WalkOptions(include_hidden=True), Passed()), None) if out.is_dir() else None
-        if other is not None:
-            raise InputError(f"{out} lies inside {source} and has photos of its own, such as {other.path}. Name a new folder with --out.")
-        self.marked = True
 
     def _one(self, task: Task) -> tuple[Task, Outcome | PellucidError]:
         start = time.perf_counter()
@@ -191,14 +102,17 @@ class Dehazing:
         data = read_bytes(task.source, self.options.limits)
         width, height = peek_size(data, source, self.options.limits)
         with self.one_large if width * height > _LARGE_PIXELS else contextlib.nullcontext():
+            if self.stopped.is_set():  # while it waited for another large photo, which may have taken long
+                return Outcome(source, kept=False, reason="interrupted")
             original = decode_original(data, source, self.options.limits)
             judged = self.rule.judge(original.pixels)
             if judged.pixels is None:
-                return Outcome(source, haze=judged.haze, kept=False, reason=judged.reason, seconds=_since(start))
+                return Outcome(source, haze=round(judged.haze, 4), kept=False, reason=judged.reason, seconds=_since(start))
             made = self._made(task, wanted, original, judged)
-        for file, content in made.items():
-            self._put(file, content)
-        return Outcome(source, **files, haze=judged.haze, method=judged.enhancer, seconds=_since(start))
+        put = [self._put(file, content) for file, content in made.items()]
+        if not any(put):
+            return Outcome(source, **files, reason="exists already")
+        return Outcome(source, **files, haze=round(judged.haze, 4), method=judged.enhancer, seconds=_since(start))
 
     def _made(self, task: Task, wanted: set[Path], original: Original, judged: Judged) -> dict[Path, bytes]:
         """The contents of the files; the photo last, so that where it is there, all of its files are."""
@@ -221,15 +135,24 @@ class Dehazing:
         made[task.out] = photo
         return {file: content for file, content in made.items() if file in wanted}
 
-    def _put(self, file: Path, data: bytes) -> None:
-        """Write one file, one at a time: names that differ only in case are one file on some disks, and `force` would replace it."""
+    def _put(self, file: Path, data: bytes) -> bool:
+        """Write one file, one at a time: names that differ only in case are one file on some disks, and `force` would replace it.
+
+        False where another run has made it meanwhile.
+        """
         with self.lock:
-            if _identity(file) in self.written_ids:
+            if identity(file) in self.written_ids:
                 raise InputError(
                     f"{file} is the name of the copy of another photo too, on this disk. Run them apart, each with its own --out."
                 )
-            write_whole(file, data, force=self.options.force)
-            self.written_ids.add(_identity(file))
+            try:
+                write_whole(file, data, force=self.options.force)
+            except InputError:
+                if self.options.force or not os.path.lexists(file):
+                    raise
+                return False
+            self.written_ids.add(identity(file))
+            return True
 
     def _spare_originals(self, file: Path, task: Task) -> None:
         """Refuse a name that is, by whatever way, one of the photos of this run.
@@ -237,19 +160,10 @@ class Dehazing:
         Raises:
             InputError: it is.
         """
-        if os.path.realpath(file).casefold() in self.original_names or _identity(file) in self.original_ids:
+        if os.path.realpath(file).casefold() in self.original_names or identity(file) in self.original_ids:
             raise InputError(
                 f"The copy of {task.source} would be written over a photo of this run, at {file}. Name another folder with --out."
             )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What a name stands for on disk, links followed; None where nothing is there."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
 
 
 def _since(start: float) -> float:

@@ -70,8 +70,12 @@ def haze_retrieval(
 
 
 def _dehazer(method: str, preset: str) -> Dehazer:
-    from preprocess import load_dehazer, load_rule
+    from preprocess import InputError, load_dehazer, load_rule
 
+    if method == "auto" and preset != "default":
+        raise InputError(
+            f"--preset {preset} needs a method: --method dark-channel --preset {preset}. Without one, the dehazer is that of `index`."
+        )
     rule = load_rule("auto")
     return rule.dehazer if method == "auto" and rule.dehazer is not None else load_dehazer(method, preset)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search import Library, Store
 
 PACKAGES = ("pellucid", "numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "tokenizers", "lancedb", "pyarrow", "faiss-cpu",
-            "rawpy", "torch", "open_clip_torch")  # fmt: skip
+            "rawpy", "scikit-image", "torch", "open_clip_torch")  # fmt: skip
 
 
 def library_stats(library: Library) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _recipe_line(recipe: dict[str, Any]) -> str:
     """One recipe in a line: `finer: fp32, 49 numbers a vector, 9 of 10 photos, 0.1 MB; searches use it`."""
     line = (f"{recipe['encoder']}: {recipe['precision']}, {recipe['dim']} numbers a vector, {recipe['with_vector']:,} of {recipe['photos']:,} photos, "
             f"{recipe['bytes'] / 1e6:,.1f} MB")  # fmt: skip
-    line += "".join(f"; {count:,} also through {plain(enhancer)}" for enhancer, count in recipe["dehazed"].items())
+    line += "".join(f"; {count:,} also through {plain(enhancer)}" for enhancer, count in recipe["dehazed"].items() if count)
     line += "; searches use it" if recipe["current"] else ""
     return line + (f"; {recipe['state']}" if recipe.get("state") else "")
 

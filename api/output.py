@@ -76,8 +76,7 @@ def report_summary(report: Report) -> None:
             f"Left alone, not photos: {', '.join(f'{count} {plain(suffix)}' for suffix, count in kinds[:8])}{', ...' if len(kinds) > 8 else ''}"
         )
     if report.dehazed:
-        many = "photo is hazy and" if report.dehazed == 1 else "photos are hazy and"
-        out.print(f"{report.dehazed:,} {many} can be found through a dehazed version too.")
+        out.print(f"{report.dehazed:,} {'photo' if report.dehazed == 1 else 'photos'} can be found through a dehazed version too.")
     if report.kept:
         out.print(f"Kept: {report.kept:,} photos that are still on disk but are excluded or could not be looked at.")
     _recipe_lines(report, out)

@@ -77,7 +77,7 @@ class _Build:
     def run(self, roots: Sequence[Path]) -> Report:
         with self.report.timed("walk"):
             chosen = chosen_roots(self.library, roots)
-            if self.library.file.current not in (None, self.recipe.id) or self.library.file.dehaze not in (None, self.dehaze):
+            if self.library.file.current not in (None, self.recipe.id) or self.library.file.dehaze_rule != self.rule.id:
                 chosen += [root for root in self.library.file.roots if root not in chosen]  # another recipe or rule needs every photo again
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
@@ -169,6 +169,9 @@ class _Build:
             self.store.put_images([item.row for item in for_rows if not self.held.stands(item)], known=self.held.known)
             keys = [item.found.key for item in for_rows]
             self.store.clear_failures(key for key in keys if key in self.held.failures)
+            for item in for_rows:
+                if item.error is not None:
+                    self.report.fail(item.found, item.error)
             errors = self.report.take_errors()
             self.store.record_failures(
                 [Failure(*item.key, item.byte_size, item.modified_ns, type(error).__name__, str(error)) for item, error in errors]
@@ -212,6 +215,8 @@ class _Build:
         self.store.clear_failures(self.stale)
         if self.rule.dehazer is None:
             self.store.forget_dehazed(self.rule.id)
+        if self.library.file.dehaze_rule != self.rule.id:  # all roots were visited then; a build that was killed does so again
+            self.library.write(replace(self.library.file, dehaze_rule=self.rule.id))
         settle(self.store, self.recipe, report)
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:

@@ -22,26 +22,27 @@ class Inventory:
     def __init__(self, store: Store, recipe: Recipe, rule: DehazeRule) -> None:
         self.rule = rule
         self.images = store.images()
-        columns = (self.images[name].to_pylist() for name in ("root", "path", "digest", "byte_size", "modified_ns"))
-        self.known: dict[Key, Known] = {(root, path): Known(*rest) for root, path, *rest in zip(*columns, strict=True)}
+        root, path, *rest = (self.images[name].to_pylist() for name in ("root", "path", "digest", "byte_size", "modified_ns"))
+        self._keys: list[Key] = list(zip(root, path, strict=True))
+        self.known: dict[Key, Known] = {key: Known(*row) for key, *row in zip(self._keys, *rest, strict=True)}
         self.failures: dict[Key, Failure] = {(failure.root, failure.path): failure for failure in store.failures()}
         self.embedded: set[Source] = {(PLAIN, digest) for digest in store.digests(recipe.id)}
         for enhancer, recipe_id in store.library.file.enhanced(recipe.id).items():
             self.embedded |= {(enhancer, digest) for digest in store.digests(recipe_id)}
-        self._row_of_digest = {known.digest: at for at, known in enumerate(self.known.values())}
+        self._row_of_digest = {digest: at for at, digest in enumerate(rest[0])}
         self._row_of_key: dict[Key, int] = {}
 
-    def complete(self) -> set[str]:
-        """Digests of photos that need not be read: judged by this rule, and with every vector that they should have."""
+    def complete(self) -> set[Key]:
+        """Photos that need not be read: judged by this rule, and with every vector that they should have."""
         columns = (self.images[name].to_pylist() for name in ("digest", "haze", "dehazed", "dehaze_rule"))
-        complete: set[str] = set()
-        lacking: set[str] = set()
-        for digest, haze, dehazed, rule in zip(*columns, strict=True):
+        complete: set[Key] = set()
+        for key, digest, haze, dehazed, rule in zip(self._keys, *columns, strict=True):
             # Nothing has to be seen again where nothing is to be dehazed: such rows are changed where they are.
             judged = rule == self.rule.id or (haze is not None and self.rule.dehazer is None)
             wanted = dehazed is None or self.rule.dehazer is None or (dehazed, digest) in self.embedded
-            (complete if judged and wanted and (PLAIN, digest) in self.embedded else lacking).add(digest)
-        return complete - lacking
+            if judged and wanted and (PLAIN, digest) in self.embedded:
+                complete.add(key)
+        return complete
 
     def judged(self, digest: str) -> tuple[dict[str, Any] | None, bool]:
         """The row of a photo with these bytes that was judged by this rule, and whether all its vectors are there, so that it need not be decoded."""
@@ -55,7 +56,7 @@ class Inventory:
     def watch(self, keys: Iterable[Key]) -> None:
         """Remember where the rows of these photos are, for `stands`."""
         wanted = set(keys)
-        self._row_of_key = {key: at for at, key in enumerate(self.known) if key in wanted} if wanted else {}
+        self._row_of_key = {key: at for at, key in enumerate(self._keys) if key in wanted} if wanted else {}
 
     def stands(self, item: Loaded) -> bool:
         """Whether this very row is in the store: it is not written again, so that the caches of other recipes stay fresh."""

@@ -25,7 +25,7 @@ class Known:
 
 @dataclass(slots=True)
 class Plan:
-    """What a build does. `todo` holds new and changed files, `reembed` unchanged ones that lack a vector of this recipe."""
+    """What a build does. `todo` holds new and changed files, `reembed` unchanged ones that lack a vector or were not judged by its rule."""
 
     new: list[Found] = field(default_factory=list)
     changed: list[Found] = field(default_factory=list)
@@ -45,12 +45,13 @@ def plan(
     found: Iterable[Found],
     known: Mapping[Key, Known],
     failures: Mapping[Key, Failure],
-    embedded: Collection[str],
+    complete: Collection[Key],
     still_there: Callable[[Key], bool],
 ) -> Plan:
     """Sort files into new, changed, same and gone.
 
-    A known photo that was not found is gone only if `still_there` says no: an excluded, hidden or unreadable one is kept.
+    A known photo that was not found is gone only if `still_there` says no: an excluded, hidden or unreadable one is kept. One that is not `complete` is
+    read again.
     """
     out = Plan()
     seen: set[Key] = set()
@@ -63,7 +64,7 @@ def plan(
             out.new.append(file)
         elif (row.byte_size, row.modified_ns) != (file.byte_size, file.modified_ns):
             out.changed.append(file)
-        elif row.digest not in embedded:
+        elif file.key not in complete:
             out.reembed.append(file)
         else:
             out.same += 1

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from preprocess import DEHAZED_SHORT, ImageError, Limits, PellucidError, WeightsError, decode, read_bytes, reduced, sidecar_keywords
+from preprocess import (
+    DEHAZED_PIXELS,
+    DEHAZED_SHORT,
+    ImageError,
+    Limits,
+    PellucidError,
+    WeightsError,
+    decode,
+    read_bytes,
+    reduced,
+    sidecar_keywords,
+)
 from search import FACT_COLUMNS, PLAIN, image_row
 
 from .report import Report
@@ -27,11 +38,15 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer."""
+    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer.
+
+    `error` says why there is no dehazed version where there should be one: the photo is found as it is, and the next build tries again.
+    """
 
     found: Found
     row: dict[str, Any]
     prepared: Mapping[str, Prepared]
+    error: PellucidError | None = None
 
     @property
     def digest(self) -> str:
@@ -110,22 +125,26 @@ class Loader:
         words = dict.fromkeys((*photo.facts.keywords, *sidecar))
         facts = {name: getattr(photo.facts, name) for name in FACT_COLUMNS}
         row = image_row(**place, **facts, format=photo.format, width=photo.width, height=photo.height, keywords="; ".join(words) or None)
-        haze, versions = self._versions(photo.pixels, known)
-        return Loaded(found, row | haze, {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()})
+        haze = {} if known is None else {name: known[name] for name in ("haze", "dehazed", "dehaze_rule")}
+        versions = {PLAIN: photo.pixels}
+        failed = None
+        try:
+            haze, dehazed = self._dehazed(photo.pixels, haze)
+            versions |= dehazed
+        except Exception as error:  # what is there only to help never costs the photo
+            failed = ImageError(f"{found.file} could not be dehazed: {type(error).__name__}: {error}. It can be found as it is.")
+        return Loaded(found, row | haze, {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()}, failed)
 
-    def _versions(self, pixels: RgbImage, known: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, RgbImage]]:
-        """The columns about haze, and the versions of the photo that get a vector. What was decided before stands, also for another encoder."""
-        rule, versions = self.rule, {PLAIN: pixels}
-        if rule is None:
-            return {}, versions
-        small = reduced(pixels, max(2 * self.encoder.side, DEHAZED_SHORT))
-        if known is not None:
-            if known["dehazed"] is not None and rule.dehazer is not None:
-                versions[str(known["dehazed"])] = rule.dehazer(small)
-            return {name: known[name] for name in ("haze", "dehazed", "dehaze_rule")}, versions
+    def _dehazed(self, pixels: RgbImage, haze: dict[str, Any]) -> tuple[dict[str, Any], dict[str, RgbImage]]:
+        """The columns about haze, and the dehazed version if there should be one. What was decided before stands, also for another encoder."""
+        rule = self.rule
+        if rule is None or (haze and (haze["dehazed"] is None or rule.dehazer is None)):
+            return haze, {}
+        small = reduced(pixels, max(2 * self.encoder.side, DEHAZED_SHORT), DEHAZED_PIXELS)
+        if haze and rule.dehazer is not None:
+            return haze, {str(haze["dehazed"]): rule.dehazer(small)}
         judged = rule.judge(small)
-        if judged.pixels is not None and judged.enhancer is not None:
-            versions[judged.enhancer] = judged.pixels
+        versions = {judged.enhancer: judged.pixels} if judged.pixels is not None and judged.enhancer is not None else {}
         return {"haze": round(judged.haze, 4), "dehazed": judged.enhancer, "dehaze_rule": rule.id}, versions
 
 

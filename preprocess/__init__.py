@@ -59,6 +59,7 @@ _HOMES = {
         "side_by_side",
     ),
     "dehaze": (
+        "DEHAZED_PIXELS",
         "DEHAZED_SHORT",
         "DEHAZERS",
         "DEHAZE_RULES",
@@ -130,7 +131,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
+    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
     "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "FetchError", "FilterError", "Fit", "Gate", "ImageCorrupt", "ImageError",
     "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged",
     "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "QueryError",

@@ -73,6 +73,16 @@ def load_dehazer(name: str = "auto", preset: str = "default") -> Dehazer:
     return choose(DEHAZERS, name, "dehazer")(preset)
 
 
+HAZE_VERSION = 1
+"""Of the haze model: a part of every rule's id, so that photos are measured again by a newer one."""
+
+DEHAZED_SHORT = 256
+"""Pixels that the short side keeps at least where a photo is judged and dehazed for its vector; twice what the encoder needs, where that is more."""
+
+DEHAZED_PIXELS = 2_000_000
+"""The most pixels that are judged and dehazed for a vector: what matters for photos that are very much longer than wide."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """What a rule says of a photo: its haze density in [0, 1], and the dehazed pixels where they are worth keeping, with the `id` of their maker.
@@ -110,7 +120,7 @@ class DehazeRule(Protocol):
 class Never:
     """Measures the haze and dehazes nothing."""
 
-    id = "none-1"
+    id = f"none-{HAZE_VERSION}"
     dehazer = None
 
     def judge(self, pixels: RgbImage) -> Judged:
@@ -124,7 +134,7 @@ class Always:
     """Dehazes every photo by one method."""
 
     def __init__(self, dehazer: Dehazer) -> None:
-        self.dehazer, self.id = dehazer, dehazer.id
+        self.dehazer, self.id = dehazer, f"every-{HAZE_VERSION}+{dehazer.id}"
 
     def judge(self, pixels: RgbImage) -> Judged:
         """The density, and the dehazed pixels, whatever it is."""
@@ -132,9 +142,6 @@ class Always:
 
         return Judged(haze_density(pixels), self.dehazer(pixels), self.dehazer.id)
 
-
-DEHAZED_SHORT = 256
-"""Pixels that the short side keeps at least where a photo is judged and dehazed for its vector; twice what the encoder needs, where that is more."""
 
 DEHAZE_RULES = ("none", *DEHAZERS)
 _FOR_SEARCH = {"auto": "search", "dark-channel": "search"}  # presets

@@ -21,6 +21,8 @@ from .image import RgbImage
 # Of the default preset; but the sky is far, not near, and nothing is amplified, so that t may become small.
 _ESTIMATOR = DarkChannel(replace(PRESETS["default"], id="depth-1", sky=0.0, t0=0.05))
 
+_ONE_DEPTH = 1e-5  # rounding makes differences of 2e-7 in a photo of one colour; one 8-bit step of a photo makes 4e-3, both at β = 1
+
 LEAST_TRANSMISSION = 1 - _ESTIMATOR.options.omega
 """What the method finds at the horizon: depth cannot be above -log of it (2.66 at β = 1) by much."""
 
@@ -59,14 +61,15 @@ def relative_depth(pixels: RgbImage, beta: float = 1.0) -> NDArray[np.float32]:
 def depth_heat_map(depth: NDArray[np.float32]) -> RgbImage:
     """Depth in the perceptually uniform palette "inferno", UInt8["height width 3"]: nearest black, farthest yellow.
 
-    Stretched between the 1st and the 99th percentile, so that a few odd pixels do not take all the contrast. A map of one depth is black.
+    Stretched between the 1st and the 99th percentile, so that a few odd pixels do not take all the contrast. A map of one depth, to
+    within rounding, is black.
 
     Raises:
         InputError: `depth` has not two dimensions, is empty, or holds something that is not a number.
     """
     _check_map(depth)
     low, high = np.percentile(depth, (1, 99))
-    scale = 255 / (high - low) if high > low else 0.0
+    scale = 255 / (high - low) if high - low > _ONE_DEPTH else 0.0
     grey = np.rint(((depth - np.float32(low)) * np.float32(scale)).clip(0, 255)).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .dehaze import Judged
+from .dehaze import HAZE_VERSION, Judged
 from .haze import haze_density
 from .improvement import refusal
 
@@ -19,7 +19,8 @@ class Gate:
     """A dehazer, and a rule of a build, that leaves clear photos as they are."""
 
     def __init__(self, dehazer: Dehazer, threshold: float = HAZE_THRESHOLD) -> None:
-        self.dehazer, self.threshold, self.id = dehazer, threshold, "auto-1"
+        self.dehazer, self.threshold = dehazer, threshold
+        self.id = f"auto-{HAZE_VERSION}+{dehazer.id}"  # with another dehazer, photos that did not get better by this one are to be looked at again
 
     def __call__(self, pixels: RgbImage) -> RgbImage:
         """The dehazed picture where the gate keeps one, otherwise a copy of the picture."""

@@ -17,6 +17,7 @@ from .image import RgbImage
 
 SIDE = 64  # haze is smooth, so a thumbnail shows it, and a JPEG that was decoded at reduced size gives the same thumbnail
 _THIRD = SIDE // 3
+_DARK = 38  # of 255. Haze is bright: a photo that hardly reaches this value anywhere, as behind a lens cap, shows none
 _LIMIT = 4.0  # spreads from the mean: what lies further out than nearly all photos of the fit says no more than that
 
 # Made by: python training/haze_gate.py --data DATA
@@ -49,16 +50,25 @@ def haze_density(pixels: RgbImage) -> float:
     So at 0.5, hazy and clear photos are equally frequent in such a library; where haze is rarer, more of those at 0.5 are clear. It says how sure haze is
     rather than how much there is: photos in thin haze lie anywhere between.
     """
-    features = haze_features(pixels)
+    small = _thumbnail(pixels)
+    features = _features(small)
     logit = BIAS
     for name, (mean, spread, weight) in MODEL.items():
         logit += weight * min(max((features[name] - mean) / spread, -_LIMIT), _LIMIT)
-    return 1 / (1 + math.exp(-logit))
+    (brightest,) = _percentiles(small, 99)
+    return min(1.0, brightest / _DARK) / (1 + math.exp(-logit))
 
 
 def haze_features(pixels: RgbImage) -> dict[str, float]:
     """The statistics that `haze_density` weighs, of the photo squashed to a square of `SIDE` pixels. All are finite, whatever the photo."""
-    small: RgbImage = np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    return _features(_thumbnail(pixels))
+
+
+def _thumbnail(pixels: RgbImage) -> RgbImage:
+    return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _features(small: RgbImage) -> dict[str, float]:
     luma = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32) / np.float32(255)
     return {**_colours(small), **_contrasts(luma)}
 

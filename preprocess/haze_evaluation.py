@@ -33,7 +33,7 @@ class PhotoSource:
 
 
 def find_sources(**paths: Iterable[str]) -> list[PhotoSource]:
-    """The photos of folders, with all below them, of files, and of patterns such as `DIR/foggy*`, by kind: hazy, clear or other.
+    """The photos of folders, with all below them but hidden ones, of files, and of patterns such as `DIR/foggy*`, by kind: hazy, clear or other.
 
     Raises:
         InputError: nothing is there, or no photo is among what is; there are no hazy or no clear photos.
@@ -95,15 +95,24 @@ def _photos(path: str) -> tuple[Path, ...]:
     place = Path(path).expanduser()
     files: list[Path] = []
     if place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.is_file() and is_photo(file.name))
+        files = sorted(file for file in place.rglob("*") if _is_photo(file) and not _hidden(file.relative_to(place)))
     elif place.is_file():
         files = [place]
     else:
         with contextlib.suppress(ValueError):  # a pattern that cannot be one
-            files = sorted(file for file in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if is_photo(file.name))
+            files = sorted(file for file in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if _is_photo(file))
     if not files:
         raise InputError(f"There are no photos in or at {path}. Name a folder, a photo, or a pattern in quotes such as 'DIR/foggy*.jpg'.")
     return tuple(files)
+
+
+def _is_photo(file: Path) -> bool:
+    return is_photo(file.name) and file.is_file()
+
+
+def _hidden(path: Path) -> bool:
+    """Such as `._a.jpg`, which macOS puts beside a photo, and the small pictures of a file manager."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _judge(files: Sequence[Path], rule: DehazeRule, limits: Limits) -> Iterator[tuple[float, bool] | ImageError]:

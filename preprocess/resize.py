@@ -53,9 +53,15 @@ def fit(pixels: RgbImage, how: Fit) -> RgbImage:
     return np.asarray(_resized(picture, (how.side, how.side), how))
 
 
-def reduced(pixels: RgbImage, short: int) -> RgbImage:
-    """The picture brought down by a whole factor, averaged, to no less than `short` pixels on its short side; itself where that is impossible."""
-    factor = min(pixels.shape[:2]) // short
+def reduced(pixels: RgbImage, short: int, most: int | None = None) -> RgbImage:
+    """The picture brought down by a whole factor, averaged, to no less than `short` pixels on its short side; itself where that is impossible.
+
+    With `most`, a very long picture is brought down further, to at most so many pixels where its short side allows it.
+    """
+    height, width = pixels.shape[:2]
+    factor = min(height, width) // short
+    if most is not None and height * width > most * max(1, factor) ** 2:
+        factor = min(math.ceil(math.sqrt(height * width / most)), height, width)
     return pixels if factor < 2 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 

@@ -107,6 +107,8 @@ def write_whole(file: Path, data: bytes, *, force: bool = False) -> None:
 def _refused(file: Path, error: OSError) -> InputError | StorageFull:
     if error.errno in _FULL:
         return StorageFull(f"{file} could not be written: {error.strerror}. Free some space and run the same command again.")
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{file} cannot be written: the name is too long. Give the photo a shorter name.")
     return InputError(f"{file} cannot be written: {error.strerror or error}. Name a folder that can be written to.")
 
 

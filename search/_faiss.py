@@ -67,12 +67,13 @@ class FlatIndex:
 class FlatKind:
     """Makes and opens `FlatIndex` files."""
 
-    def write(self, vectors: NDArray[np.floating], file: Path) -> None:
-        """Write unit rows as float16; two bytes a number."""
+    def write(self, vectors: NDArray[np.floating], file: Path, *more: NDArray[np.floating]) -> None:
+        """Write unit rows as float16; two bytes a number. In parts, as all rows in one array would be another gigabyte for a million of 512."""
         index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         index.train(np.zeros((1, vectors.shape[1]), np.float32))
-        for at in range(0, len(vectors), 2048):
-            index.add(np.ascontiguousarray(vectors[at : at + 2048], dtype=np.float32))
+        for rows in (vectors, *more):
+            for at in range(0, len(rows), 2048):
+                index.add(np.ascontiguousarray(rows[at : at + 2048], dtype=np.float32))
         faiss.write_index(index, str(file))
 
     def read(self, file: Path) -> FlatIndex:

@@ -138,10 +138,11 @@ class Tables:
                     table.add_columns(pa.schema([(column.name, _TYPES[column.kind]) for column in lacking]))
 
     def update(self, name: str, where: str, values: Mapping[str, Any]) -> None:
-        """Set columns of the rows that meet a condition, as one version."""
+        """Set columns of the rows that meet a condition, as one version; where none does, nothing is written."""
         if name in self.names():
             with translated(self.folder):
-                self.table(name).update(where=where, values=dict(values))
+                if self.table(name).count_rows(where):
+                    self.table(name).update(where=where, values=dict(values))
 
     def count(self, name: str) -> int:
         """How many rows a table has."""

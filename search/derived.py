@@ -67,7 +67,7 @@ class Derived:
     """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`.
 
     The rows of photos as they are come first in `nearest`. Behind them come those of dehazed versions: `owners`, Int64["version"], says whose each one
-    is, by the number of the photo's own row, and `enhancers` what made it.
+    is, by the number of the photo's own row, and `makers`, Int16["version"], what made it, by its number among the `enhancers`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +78,8 @@ class Derived:
             rows = self.database.execute("SELECT max(vector) FROM images").fetchone()[0]
             self.nearest: NearestIndex = INDEXES["flat"]().read(folder / "nearest.faiss")
             with np.load(folder / "spread.npz") as spread:
-                self.owners, self.enhancers = spread["owners"], [str(name) for name in spread["enhancers"]]
+                self.owners, self.makers = spread["owners"], spread["makers"]
+                self.enhancers = [str(name) for name in spread["enhancers"]]
                 if rows is not None and rows >= self.photos:
                     raise ValueError("its rows and its index do not fit")
                 self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
@@ -159,11 +160,11 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
             dim = int(library.file.recipes[recipe]["dim"])
             vectors = vectors.reshape(-1, dim)
             spread = Spread.of(vectors)
-            versions, owners, enhancers = _enhanced(store, recipe, digests, dim)
-            INDEXES["flat"]().write(np.concatenate([vectors, versions]) if len(versions) else vectors, fresh / "nearest.faiss")
+            versions, owners, makers, enhancers = _enhanced(store, recipe, digests, dim)
+            INDEXES["flat"]().write(vectors, fresh / "nearest.faiss", *versions)
             _write_rows(store, digests, fresh / "rows.sqlite")
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
-                     coverage=astuple(coverage(store, recipe)), owners=owners, enhancers=np.array(enhancers, np.str_))  # fmt: skip
+                     coverage=astuple(coverage(store, recipe)), owners=owners, makers=makers, enhancers=np.array(enhancers, np.str_))  # fmt: skip
             for file in fresh.iterdir():
                 with file.open("rb+") as written:
                     os.fsync(written.fileno())
@@ -185,18 +186,23 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
     return final
 
 
-def _enhanced(store: Store, recipe: str, digests: list[str], dim: int) -> tuple[NDArray[np.float16], NDArray[np.int64], list[str]]:
-    """Rows of the photos' dehazed versions that searches look at, Float16["version dim"]; the number of each one's photo; and what made it."""
+def _enhanced(
+    store: Store, recipe: str, digests: list[str], dim: int
+) -> tuple[list[NDArray[np.float16]], NDArray[np.int64], NDArray[np.int16], list[str]]:
+    """Rows of the photos' dehazed versions that searches look at, Float16["version dim"], a part for each enhancer; the number of each one's photo; that of
+    its enhancer; and the enhancers."""
     numbers = {digest: at for at, digest in enumerate(digests)}
-    rows, owners, enhancers = [np.zeros((0, dim), np.float16)], [], []
-    for enhancer, other in sorted(store.library.file.enhanced(recipe).items()):
+    parts: list[NDArray[np.float16]] = []
+    owners: list[int] = []
+    enhancers = dict(sorted(store.library.file.enhanced(recipe).items()))
+    for enhancer, other in enhancers.items():
         own, vectors = store.vectors(other)
         wanted = store.wanting(enhancer)
         keep = [at for at, digest in enumerate(own) if digest in wanted and digest in numbers]
-        rows.append(vectors[keep].reshape(-1, dim))
+        parts.append(vectors[keep].reshape(-1, dim))
         owners += [numbers[own[at]] for at in keep]
-        enhancers += [enhancer] * len(keep)
-    return np.concatenate(rows), np.array(owners, np.int64), enhancers
+    makers = np.repeat(np.arange(len(parts), dtype=np.int16), [len(part) for part in parts])
+    return parts, np.array(owners, np.int64), makers, list(enhancers)
 
 
 def _young(folder: Path) -> bool:

@@ -150,7 +150,7 @@ def _best_versions(derived: Derived, vector: Vectors, wide: int, among: NDArray[
     similarities, numbers = derived.nearest.search(vector[None], wide, among)[0]
     photos = np.where(numbers < count, numbers, owners[np.maximum(numbers - count, 0)]) if len(owners) else numbers
     first = np.sort(np.unique(photos, return_index=True)[1])
-    enhancers = [PLAIN if number < count else derived.enhancers[number - count] for number in numbers[first].tolist()]
+    enhancers = [PLAIN if number < count else derived.enhancers[derived.makers[number - count]] for number in numbers[first].tolist()]
     least = float(similarities[-1]) if len(similarities) else 0.0
     return _Best(similarities[first], photos[first], enhancers, least, len(numbers) == wide)
 

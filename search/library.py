@@ -26,6 +26,7 @@ class LibraryFile:
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     current: str | None = None  # the recipe that searches use
     dehaze: str | None = None  # the rule by which the last build dehazed: none, auto or a dehazer's name
+    dehaze_rule: str | None = None  # its id, once a build by it has been through all roots
 
     def with_root(self, root: str) -> LibraryFile:
         """The same with one more root."""
@@ -65,7 +66,14 @@ class Library:
     def _read(self) -> LibraryFile:
         try:
             data = json.loads((self.folder / "library.json").read_text(encoding="utf-8"))
-            file = LibraryFile(int(data["schema"]), tuple(data["roots"]), dict(data["recipes"]), data["current"], data.get("dehaze"))
+            file = LibraryFile(
+                int(data["schema"]),
+                tuple(data["roots"]),
+                dict(data["recipes"]),
+                data["current"],
+                data.get("dehaze"),
+                data.get("dehaze_rule"),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LibraryDamaged(
                 f"{self.folder / 'library.json'} cannot be read: {error}. Restore it, or index into a new library."
@@ -78,7 +86,8 @@ class Library:
 
     def write(self, file: LibraryFile) -> None:
         """Replace `library.json` in one step: a reader sees the old one or the new one, never a part."""
-        data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current, "dehaze": file.dehaze}
+        data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current, "dehaze": file.dehaze,
+                "dehaze_rule": file.dehaze_rule}  # fmt: skip
         fresh = self.folder / f"library.json.{os.getpid()}.new"
         with storage_errors(self.folder):
             with fresh.open("w", encoding="utf-8") as out:

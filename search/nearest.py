@@ -33,8 +33,8 @@ class NearestIndex(Protocol):
 class IndexKind(Protocol):
     """How an index is made and read back."""
 
-    def write(self, vectors: NDArray[np.floating], file: Path) -> None:
-        """Make an index of unit rows and write it."""
+    def write(self, vectors: NDArray[np.floating], file: Path, *more: NDArray[np.floating]) -> None:
+        """Make an index of unit rows, those of `more` behind the first ones, and write it."""
         ...
 
     def read(self, file: Path) -> NearestIndex:

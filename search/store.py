@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from preprocess import LibraryDamaged, LibraryError
+from preprocess import LibraryDamaged
 
 from ._lance import SCHEMAS, Tables, by_digest, by_keys, quote, vector_schema
 from .encode import PLAIN, Recipe
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 MIGRATIONS: dict[int, Callable[[Tables], None]] = {1: lambda tables: tables.add_columns("images", IMAGE_COLUMNS)}  # 2: haze
-"""From schema n to n + 1, each a function of the tables, run in order when an older library is opened. Each may run twice: a kill can come between
-it and the note that it was done."""
+"""From schema n to n + 1, each a function of the tables, run in order when an older library is opened by a writer. Each may run twice: a kill can come
+between it and the note that it was done."""
 
 Key = tuple[str, str]  # root, path
 
@@ -55,20 +54,16 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _migrate(self) -> None:
-        """Bring an older library up to date; one that cannot be written now is read as it is."""
+        """Bring an older library up to date where it is held; who only reads it takes it as it is, and its missing columns as nulls."""
         for version in range(self.library.file.schema, SCHEMA_VERSION):
             if version not in MIGRATIONS:
                 raise LibraryDamaged(
                     f"{self.library.folder} has schema {version}, which nothing can bring up to date. Index into a new library."
                 )
-        try:
-            with contextlib.nullcontext() if self.library.held else self.library.locked("bring up to date"):
-                for version in range(self.library.file.schema, SCHEMA_VERSION):
-                    MIGRATIONS[version](self.tables)
-                    self.library.write(replace(self.library.file, schema=version + 1))
-        except LibraryError:
-            if self.library.held:
-                raise
+        if self.library.held:
+            for version in range(self.library.file.schema, SCHEMA_VERSION):
+                MIGRATIONS[version](self.tables)
+                self.library.write(replace(self.library.file, schema=version + 1))
 
     # Images
 
@@ -183,8 +178,7 @@ class Store:
     def forget_dehazed(self, rule_id: str) -> None:
         """Note for every photo whose haze is known that by this rule nothing is dehazed; the vectors stay until `sweep`."""
         other = f"haze IS NOT NULL AND (dehaze_rule IS NULL OR dehaze_rule <> {quote(rule_id)})"
-        if self.tables.table("images").count_rows(other):
-            self.tables.update("images", other, {"dehazed": None, "dehaze_rule": rule_id})
+        self.tables.update("images", other, {"dehazed": None, "dehaze_rule": rule_id})
 
     def sweep(self) -> int:
         """Delete vectors that no image row needs, and recipes of enhanced photos that have none left; how many vectors went."""

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from api.dehaze_run import MARKER
+from api.dehaze_plan import MARKER
 from preprocess import DEHAZERS, decode, read_image
 
 Command = Callable[..., Any]
@@ -351,6 +351,30 @@ def test_one_bad_file_alone_ends_with_its_own_code(trip: Path, tmp_path: Path, d
     assert "There is no file or folder" in missing.err
 
 
+def test_a_broken_link_is_called_one(tmp_path: Path, dehaze: Command) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    ran = dehaze(tmp_path / "a.jpg", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "a.jpg is a broken link" in ran.err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    trip: Path, tmp_path: Path, dehaze: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    below = dehaze(trip, "--out", tmp_path / "file" / "below" / "out")
+    assert (below.code, below.out) == (2, "")
+    assert f"{tmp_path}/file is not a folder" in below.err
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(
+        os, "access", lambda place, _mode: Path(place) != tmp_path / "locked"
+    )  # tests may run as root, who may write anywhere
+    locked = dehaze(trip, "--out", tmp_path / "locked" / "out")
+    assert (locked.code, locked.out) == (2, "")
+    assert f"{tmp_path}/locked cannot be written to" in locked.err
+    assert dehaze(trip, "--out", tmp_path / "out").code == 0
+
+
 def test_hostile_files_and_limits(tmp_path: Path, paint: Callable[..., Path], dehaze: Command) -> None:
     folder = tmp_path / "in"
     paint(folder / "good.png", "red")
@@ -417,6 +441,53 @@ def test_many_threads_give_the_same(jobs: int, trip: Path, tmp_path: Path, dehaz
     out = tmp_path / "out"
     document = dehaze(trip, "--out", out, "--jobs", jobs, "--json").json
     assert [Path(photo["source"]).name for photo in document["photos"]] == ["red.png", "café 咖啡.png", "upright.jpg"]
+
+
+def test_what_another_run_makes_meanwhile_is_not_a_failure(
+    trip: Path, tmp_path: Path, dehaze: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def meanwhile(self: Invert, pixels: Any) -> Any:
+        out.mkdir(exist_ok=True)
+        (out / "red.png").write_bytes(b"of another run")
+        return 255 - pixels
+
+    monkeypatch.setattr(Invert, "__call__", meanwhile)
+    assert "2 dehazed, 1 skipped, made before, 1 failed" in dehaze(trip, "--out", out).out
+    assert (out / "red.png").read_bytes() == b"of another run"
+
+
+def test_after_an_interrupt_no_further_large_photo_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from api import dehaze_run
+    from api.dehaze_report import DehazeOptions
+
+    for name in ("a", "b", "c", "d"):
+        Image.new("RGB", (64, 48), "red").save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(dehaze_run, "_LARGE_PIXELS", 1000)
+    run = dehaze_run.Dehazing(
+        [tmp_path / f"{name}.png" for name in ("a", "b", "c", "d")], DehazeOptions(tmp_path / "out", "invert", jobs=3)
+    )
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    def slow(_self: Invert, pixels: Any) -> Any:
+        time.sleep(0.5)  # the others wait for it
+        return 255 - pixels
+
+    monkeypatch.setattr(Invert, "__call__", slow)
+    assert run.run(interrupt).interrupted
+    assert 1 <= len(names(tmp_path / "out")) <= 2  # the first, and one that may have begun before its end was told
+
+
+def test_an_interrupt_before_the_first_photo_was_done_is_not_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from api.dehaze_output import dehaze_summary
+    from api.dehaze_report import DehazeOptions, DehazeReport
+
+    for interrupted, said in ((True, "none finished before the interrupt; 2 photos found."), (False, "nothing to do; 2 photos found.")):
+        dehaze_summary(DehazeReport(DehazeOptions(tmp_path), found=2, interrupted=interrupted))
+        assert said in capsys.readouterr().out
 
 
 def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_eval_haze_prints_a_table_or_json(weather: Path, pellucid: Command) -> N
         (("--hazy", "nowhere", "--clear", "nowhere"), "no photos in or at"),
         (("--hazy", ".", "--clear", ".", "--method", "dark-chanel"), "Did you mean 'dark-channel'?"),
         (("--hazy", ".", "--clear", ".", "--method", "dark-channel", "--preset", "papers"), "Did you mean 'paper'?"),
+        (("--hazy", ".", "--clear", ".", "--preset", "paper"), "needs a method: --method dark-channel --preset paper"),
     ],
 )
 def test_eval_haze_refuses_what_it_cannot_use(

@@ -64,7 +64,7 @@ def assert_sound(library: Library) -> None:
         assert store.digests(recipe) == wanted
         versions += len(wanted)
     derived = open_derived(library)
-    assert len(derived.owners) == len(derived.enhancers) == versions
+    assert len(derived.owners) == len(derived.makers) == versions
     assert derived.database.execute("SELECT count(*) FROM images").fetchone()[0] == len(rows)
     assert derived.photos == len({row["digest"] for row in rows})
     derived.close()

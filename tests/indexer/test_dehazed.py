@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from indexer import BuildOptions, Report, build
+from indexer import BuildOptions, Report, WalkOptions, build
 from preprocess import Judged, UnknownName
 from search import IMAGE_COLUMNS, PLAIN, Encoder, Hit, Library, Query, Store, Term, answer, open_derived, search
 from tests.indexer.test_build import assert_sound, contents, counts
@@ -211,6 +211,100 @@ def test_a_named_dehazer_is_for_every_photo_of_every_root(library: Library, mixe
     assert_sound(library)
 
 
+def test_a_change_of_rule_that_was_interrupted_goes_on_in_every_root(
+    library: Library, mixed: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    veil(other / "green.png", (10, 250, 10))
+    build(library, [mixed, other], encoder, NEVER)
+
+    def interrupt(_report: Report) -> None:
+        raise KeyboardInterrupt
+
+    assert build(library, [mixed], encoder, ALWAYS, interrupt).interrupted
+    build(library, [mixed], encoder, ALWAYS)
+    assert all(row["dehazed"] for row in Store(library).images().to_pylist())
+    assert build(library, [mixed], encoder, ALWAYS).found == 11  # the other root is left alone again
+    assert_sound(library)
+
+
+def test_a_copy_of_a_photo_that_is_out_of_reach_is_read_once(
+    library: Library, mixed: Path, encoder: Encoder, rule: UnveilTheVeiled
+) -> None:
+    """The rows of the one that is excluded, unreadable or on another disk keep the older rule; those of its copies must not wait for them."""
+    shutil.copyfile(mixed / "veiled red.png", mixed / "excluded.png")
+    build(library, [mixed], encoder)
+    without = BuildOptions(walk=WalkOptions(exclude=("excluded.png",)))
+    rule.id = "veiled-2"
+    assert counts(build(library, [], encoder, without)) == {"reembedded": 11, "kept": 1}
+    assert counts(build(library, [], encoder, without)) == {"same": 11, "kept": 1}
+    assert_sound(library)
+
+
+def test_versions_by_an_older_dehazer_stay_where_the_photo_is_out_of_reach(
+    library: Library, mixed: Path, encoder: Encoder, rule: UnveilTheVeiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(library, [mixed], encoder)
+    rule.id = "veiled-2"
+    monkeypatch.setattr(rule.dehazer, "id", "unveil-2", raising=False)
+    build(library, [], encoder, BuildOptions(walk=WalkOptions(exclude=("veiled blue.png",))))
+    enhancers = {hit.path: hit.enhancer for words in ("red", "blue") for hit in ask(library, encoder, words, k=2)}
+    assert enhancers == {"red.png": PLAIN, "blue.png": PLAIN, "veiled red.png": "unveil-2", "veiled blue.png": "unveil-1"}
+    assert_sound(library)
+
+
+def test_where_nothing_was_dehazed_none_writes_nothing(library: Library, mixed: Path, encoder: Encoder) -> None:
+    build(library, [mixed], encoder, NEVER)
+    stamp = library.stamp()
+    build(library, [], encoder, NEVER)
+    assert library.stamp() == stamp
+
+
+def test_a_photo_that_cannot_be_dehazed_is_found_as_it_is(
+    library: Library, mixed: Path, encoder: Encoder, rule: UnveilTheVeiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_pixels: Any) -> Any:
+        raise ValueError("no light")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rule, "dehazer", fail)
+        broken.setattr(fail, "id", "unveil-1", raising=False)
+        for _ in range(2):
+            report = build(library, [mixed], encoder)
+            assert {Path(file).name for file in report.failed} == {"veiled red.png", "veiled blue.png"}
+            assert "could not be dehazed: ValueError: no light. It can be found as it is." in report.failed[str(mixed / "veiled red.png")]
+            assert (report.photos, report.without_vector, report.dehazed) == (11, 0, 0)
+            assert {failure.path for failure in Store(library).failures()} == {"veiled red.png", "veiled blue.png"}
+            assert len(ask(library, encoder, "red", k=20)) == 11
+    assert counts(build(library, [], encoder)) == {"reembedded": 2, "same": 9}
+    assert Store(library).failures() == []
+    assert {row["dehazed"] for row in Store(library).images().to_pylist()} == {None, "unveil-1"}
+    assert_sound(library)
+
+
+def test_a_dehazer_that_fails_on_another_encoders_vectors_leaves_the_verdict(
+    library: Library,
+    mixed: Path,
+    encoder: Encoder,
+    make_encoder: Callable[..., Any],
+    rule: UnveilTheVeiled,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build(library, [mixed], encoder)
+    rows, finer = Store(library).images(), make_encoder("finer")
+
+    def fail(_pixels: Any) -> Any:
+        raise ValueError("no light")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rule, "dehazer", fail)
+        assert len(build(library, [], finer).failed) == 2
+    assert Store(library).images().equals(rows)
+    assert counts(build(library, [], finer)) == {"reembedded": 2, "same": 9}
+    assert [len(Store(library).digests(recipe)) for recipe in library.file.enhanced(finer.recipe.id).values()] == [2]
+
+
 def test_an_unknown_rule_is_refused_before_anything_is_written(library: Library, mixed: Path, encoder: Encoder) -> None:
     with pytest.raises(UnknownName, match="Did you mean 'dark-channel'"):
         build(library, [mixed], encoder, BuildOptions(dehaze="dark-chanel"))
@@ -266,18 +360,26 @@ def as_version_1(library: Library) -> None:
     shutil.rmtree(library.cache)
 
 
+def files(library: Library) -> dict[str, bytes]:
+    """What is in the store, without the caches and the lock."""
+    every = [library.folder / "library.json", *library.store.rglob("*")]
+    return {str(file): file.read_bytes() for file in every if file.is_file()}
+
+
 def test_a_library_of_version_1_is_searched_and_brought_up_to_date(
     library: Library, mixed: Path, encoder: Encoder, rule: UnveilTheVeiled
 ) -> None:
     build(library, [mixed], encoder, NEVER)
     as_version_1(library)
-    with library.locked("a build that runs elsewhere"):  # a reader cannot write it now, and need not
+    before = files(library)
+    with library.locked("a build that runs elsewhere"):
         hits = ask(library, encoder, "red")
         assert hits[0].path == "red.png"
         assert hits[0].columns["haze"] is None
-    assert Library(library.folder).file.schema == 1
     assert ask(library, encoder, "red", where="haze is null")[0].path == "red.png"
     opened = Library(library.folder)
+    assert counts(build(opened, [], encoder, BuildOptions(dry_run=True))) == {"reembedded": 11}
+    assert files(library) == before  # who reads it changes nothing: an older program can still open it
     report = build(opened, [], encoder)
     assert counts(report) == {"reembedded": 11}
     assert (report.dehazed, opened.file.schema) == (2, 2)

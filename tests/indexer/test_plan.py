@@ -23,19 +23,19 @@ class Case:
     found: Found | None = FILE
     known: Known | None = None
     failure: Failure | None = None
-    embedded: bool = True
+    complete: bool = True
     still_there: bool = False
 
 
 CASES = [
     Case("never seen", "new"),
-    Case("never seen, its bytes known", "new", embedded=True),
+    Case("never seen, its bytes known", "new", complete=True),
     Case("as it was", "same", known=KNOWN),
     Case("other size", "changed", known=dataclasses.replace(KNOWN, byte_size=11)),
     Case("other time", "changed", known=dataclasses.replace(KNOWN, modified_ns=99)),
     Case("older time", "changed", found=Found(*KEY, 10, 1), known=KNOWN),
-    Case("as it was, no vector of this recipe", "reembed", known=KNOWN, embedded=False),
-    Case("changed, no vector of this recipe", "changed", known=dataclasses.replace(KNOWN, byte_size=11), embedded=False),
+    Case("as it was, lacking something", "reembed", known=KNOWN, complete=False),
+    Case("changed, lacking something", "changed", known=dataclasses.replace(KNOWN, byte_size=11), complete=False),
     Case("off the disk", "gone", found=None, known=KNOWN),
     Case("not found, but there", "kept", found=None, known=KNOWN, still_there=True),
     Case("damaged as before", "failed_before", failure=failed()),
@@ -60,7 +60,7 @@ def test_one_file(case: Case) -> None:
         [case.found] if case.found else [],
         {KEY: case.known} if case.known else {},
         {KEY: case.failure} if case.failure else {},
-        {"aa"} if case.embedded else set(),
+        {KEY} if case.complete else set(),
         lambda _key: case.still_there,
     )
     expected = Plan()
@@ -79,7 +79,7 @@ def test_no_file_is_lost_and_the_order_is_kept() -> None:
     files = [Found("/photos", f"{at:02}.jpg", 10, 100) for at in range(30)]
     known = {file.key: Known(f"d{at % 3}", 10, 100 + at % 2) for at, file in enumerate(files[:20])}
     known |= {("/photos", f"gone {at}.jpg"): KNOWN for at in range(5)}
-    out = plan(files, known, {}, {"d0", "d1"}, lambda _key: False)
+    out = plan(files, known, {}, {key for key, row in known.items() if row.digest != "d2"}, lambda _key: False)
     assert [file.path for file in out.new] == [file.path for file in files[20:]]
     assert len(out.todo) + out.same == 30
     assert out.todo == [*out.new, *out.changed, *out.reembed]
@@ -88,4 +88,4 @@ def test_no_file_is_lost_and_the_order_is_kept() -> None:
 
 def test_the_same_path_in_another_root_is_another_photo() -> None:
     other = Found("/elsewhere", "a.jpg", 10, 100)
-    assert plan([FILE, other], {KEY: KNOWN}, {}, {"aa"}, lambda _key: False).new == [other]
+    assert plan([FILE, other], {KEY: KNOWN}, {}, {KEY}, lambda _key: False).new == [other]

@@ -70,6 +70,16 @@ def test_a_map_of_one_depth_is_of_one_colour() -> None:
     assert np.unique(depth_heat_map(np.full((3, 5), 1.5, np.float32)).reshape(-1, 3), axis=0).shape == (1, 3)
 
 
+@pytest.mark.parametrize("colour", [(91, 0, 193), (255, 255, 255), (10, 200, 30), (0, 0, 0)])
+def test_rounding_is_no_depth(colour: tuple[int, int, int]) -> None:
+    """A photo of one colour differs in the last bits only, which must not be stretched to black and yellow."""
+    depth = relative_depth(np.full((80, 93, 3), colour, np.uint8))
+    assert np.ptp(depth) < 1e-5
+    assert np.unique(depth_heat_map(depth).reshape(-1, 3), axis=0).shape == (1, 3)
+    slight = depth_heat_map(np.linspace(1, 1.004, 100, dtype=np.float32).reshape(10, 10))
+    assert len(np.unique(slight.reshape(-1, 3), axis=0)) > 50
+
+
 def test_statistics_of_a_region() -> None:
     depth = np.arange(101, dtype=np.float32).reshape(1, -1)
     assert region_depth(depth, np.ones((1, 101), bool)) == RegionDepth(50.0, 50.0, 10.0, 90.0, 101)

@@ -43,6 +43,7 @@ def hazy(clear: RgbImage) -> RgbImage:
 def test_a_clear_photo_is_left_alone(clear: RgbImage) -> None:
     dehazer = Fixed(clear)
     gate = Gate(dehazer)
+    assert gate.id == "auto-1+fixed-1"  # another dehazer is another rule
     judged = gate.judge(clear)
     assert (judged.haze, judged.pixels, judged.enhancer, judged.reason) == (haze_density(clear), None, None, "clear")
     assert dehazer.calls == 0
@@ -145,4 +146,4 @@ def test_pictures_of_two_sizes_are_refused(clear: RgbImage) -> None:
 def test_auto_is_the_gate() -> None:
     rule = load_rule("auto")
     assert isinstance(rule, Gate)
-    assert rule.id == "auto-1"
+    assert rule.id == "auto-1+dark-channel-search-1"

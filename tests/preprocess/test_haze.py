@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 import warnings
 from pathlib import Path
 
@@ -99,14 +98,9 @@ def test_a_jpeg_that_is_decoded_at_reduced_size_has_the_same_density(photo: RgbI
         assert haze_density(part.pixels) == pytest.approx(haze_density(whole.pixels), abs=0.03)
 
 
-def test_it_costs_little() -> None:
-    """The features of a thumbnail: 0.2 ms on one core; ten times that would be felt in a build."""
-    pixels = noise(64, 64)
-    haze_density(pixels)
-    start = time.process_time()
-    for _ in range(50):
-        haze_density(pixels)
-    assert (time.process_time() - start) / 50 < 0.002
+@pytest.mark.parametrize("value", [0, 3])
+def test_a_black_photo_shows_no_haze(value: int) -> None:
+    assert haze_density(np.full((40, 60, 3), value, np.uint8)) < 0.1
 
 
 def test_roc_auc_counts_equal_ones_half() -> None:
@@ -143,6 +137,15 @@ def test_figures_of_sources(weather: Path) -> None:
     assert (other["photos"], other["auc"], other["over"]) == (2, None, 1.0)
     assert figures["all"]["clear"]["photos"] == 4
     assert list(figures["failed"]) == [str(weather / "clear" / "damaged.jpg")]
+
+
+def test_hidden_files_and_folders_with_names_of_photos_are_no_photos(weather: Path) -> None:
+    (weather / "clear" / "album.jpg").mkdir()
+    (weather / "clear" / "._coffee.jpg").write_bytes(b"of macOS")
+    (weather / "clear" / ".small").mkdir()
+    (weather / "clear" / ".small" / "a.png").write_bytes(b"of a file manager")
+    for place in ("clear", "clear/[a-z]*"):
+        assert len(find_sources(hazy=[str(weather / "hazy")], clear=[str(weather / place)])[1].files) == 5
 
 
 @pytest.mark.parametrize("place", ["nowhere", "clear/notes*", "**x/["])

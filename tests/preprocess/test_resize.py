@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocess import Fit, fit, squash
+from preprocess import Fit, fit, reduced, squash
 
 GOLDEN = Path(__file__).with_name("resize_golden.json")
 RESIZES, INTERPOLATIONS = ("shortest", "squash", "longest"), ("bicubic", "bilinear")
@@ -179,3 +179,23 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+@pytest.mark.parametrize(
+    ("size", "short", "most", "expected"),
+    [
+        ((100, 60), 64, None, (100, 60)),
+        ((300, 200), 100, None, (150, 100)),
+        ((301, 199), 100, None, (301, 199)),
+        ((300, 200), 100, 15_000, (150, 100)),
+        ((300, 200), 100, 14_999, (100, 67)),
+        ((1, 5000), 256, 1000, (1, 5000)),  # there is nothing left to take from its short side
+        ((10, 5000), 256, 1000, (2, 715)),
+    ],
+)
+def test_reduced(size: tuple[int, int], short: int, most: int | None, expected: tuple[int, int]) -> None:
+    height, width = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    small = reduced(pixels, short, most)
+    assert small.shape == (*expected, 3)
+    assert abs(float(small.mean()) - float(pixels.mean())) < 3

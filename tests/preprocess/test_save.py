@@ -471,6 +471,12 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "folder.jpg"]
 
 
+def test_a_name_that_is_too_long_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"too long\. Give the photo a shorter name"):
+        write_whole(tmp_path / ("x" * 300 + ".jpg"), b"data")
+    assert names(tmp_path) == []
+
+
 def test_a_kill_while_writing_leaves_no_half_photo(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from preprocess.save import write_whole\n"

@@ -42,6 +42,14 @@ def test_it_is_exact(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(query[numbers], best, atol=1e-5)
 
 
+def test_rows_may_come_in_parts(name: str, tmp_path: Path) -> None:
+    rows = random_rows(5000)
+    kind = INDEXES[name]()
+    kind.write(rows[:3000], tmp_path / "parts", rows[3000:3000], rows[3000:])
+    kind.write(rows, tmp_path / "whole")
+    assert (tmp_path / "parts").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
 def test_similarity_is_cosine_and_falls(name: str, tmp_path: Path) -> None:
     rows = normalize(np.array([[1, 0], [1, 1], [0, 1], [-1, 0]]))
     similarities, numbers = index_of(name, rows, tmp_path / "i").search(rows[:1], 4)[0]

@@ -193,10 +193,12 @@ def test_migrations_run_in_order_each_once(library: Library, monkeypatch: pytest
     for version in range(SCHEMA_VERSION, SCHEMA_VERSION + 3):
         monkeypatch.setitem(store_module.MIGRATIONS, version, lambda _tables, version=version: steps.append(version))
     Store(Library(library.folder))
-    assert steps == [SCHEMA_VERSION, SCHEMA_VERSION + 1, SCHEMA_VERSION + 2]
-    assert Library(library.folder).file.schema == SCHEMA_VERSION + 3
-    Store(Library(library.folder))
-    assert len(steps) == 3
+    assert (steps, Library(library.folder).file.schema) == ([], SCHEMA_VERSION)  # who only reads changes nothing
+    for _ in range(2):
+        with library.locked("test"):
+            Store(library)
+        assert steps == [SCHEMA_VERSION, SCHEMA_VERSION + 1, SCHEMA_VERSION + 2]
+        assert Library(library.folder).file.schema == SCHEMA_VERSION + 3
 
 
 def test_a_migration_that_fails_is_tried_again_from_its_own_step(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +213,11 @@ def test_a_migration_that_fails_is_tried_again_from_its_own_step(library: Librar
         monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
     monkeypatch.setitem(store_module.MIGRATIONS, SCHEMA_VERSION, lambda _tables: steps.append("first"))
     monkeypatch.setitem(store_module.MIGRATIONS, SCHEMA_VERSION + 1, second)
-    with pytest.raises(RuntimeError):
-        Store(Library(library.folder))
+    with pytest.raises(RuntimeError), library.locked("test"):
+        Store(library)
     assert Library(library.folder).file.schema == SCHEMA_VERSION + 1
-    Store(Library(library.folder))
+    with library.locked("test"):
+        Store(library)
     assert steps == ["first", "second", "second"]
 
 
