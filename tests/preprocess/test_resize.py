@@ -190,7 +190,7 @@ if __name__ == "__main__":
         ((300, 200), 100, 15_000, (150, 100)),
         ((300, 200), 100, 14_999, (100, 67)),
         ((1, 5000), 256, 1000, (1, 5000)),  # there is nothing left to take from its short side
-        ((10, 5000), 256, 1000, (2, 715)),
+        ((10, 5000), 256, 1000, (2, 625)),
     ],
 )
 def test_reduced(size: tuple[int, int], short: int, most: int | None, expected: tuple[int, int]) -> None:
