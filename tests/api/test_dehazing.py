@@ -490,6 +490,12 @@ def test_an_interrupt_before_the_first_photo_was_done_is_not_nothing_to_do(tmp_p
         assert said in capsys.readouterr().out
 
 
+SLOW = (  # a tenth of a second a photo, so that no machine is through before the interrupt
+    "import time, preprocess.dark_channel as d; call = d.DarkChannel.__call__; "
+    "d.DarkChannel.__call__ = lambda self, pixels: (time.sleep(0.1), call(self, pixels))[1]"
+)
+
+
 def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -498,9 +504,11 @@ def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path
     for number in range(1, 60):
         shutil.copy(folder / "0.jpg", folder / f"{number}.jpg")
     code = "from api.cli import main; main()"
-    command = [sys.executable, "-c", code, "dehaze", str(folder), "--out", str(out), "--method", "dark-channel", "--jobs", "2"]
+    words = ["dehaze", str(folder), "--out", str(out), "--method", "dark-channel", "--jobs", "2"]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{SLOW}; {code}", *words], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         limit = time.monotonic() + 60
         while len(list(out.glob("*.jpg"))) < 3 and time.monotonic() < limit and running.poll() is None:
             time.sleep(0.01)
@@ -512,7 +520,7 @@ def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path
     assert 3 <= len(made) < 60
     for file in made:
         assert read_image(file).pixels.shape == (400, 600, 3)
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=root, capture_output=True, text=True, timeout=120, check=False)
     assert f"{60 - len(made)} dehazed, {len(made)} skipped" in done.stdout
 
 
