@@ -73,7 +73,9 @@ def enliven(module: Any, seed: int, gain: float = 3.0) -> Any:
         for name, weight in module.named_parameters():
             if name in ("logit_scale", "logit_bias"):
                 continue
-            if weight.dim() >= 2 and weight.std() < 1e-3:  # timm starts its last layer at nearly nothing
+            if name == "text_decoder.text_projection":  # open_clip leaves whatever the memory held, which may be no number
+                weight.normal_(0, weight.shape[0] ** -0.5, generator=random)
+            elif weight.dim() >= 2 and weight.std() < 1e-3:  # timm starts its last layer at nearly nothing
                 weight.normal_(0, weight[0].numel() ** -0.5, generator=random)
             elif weight.dim() >= 2:
                 weight.mul_(gain)
