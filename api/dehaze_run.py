@@ -42,10 +42,9 @@ class Dehazing:
     """One run over the photos that `sources` name: files, and folders with all below them."""
 
     def __init__(self, sources: Sequence[Path], options: DehazeOptions) -> None:
-        from preprocess import Always, Gate, load_dehazer
+        from preprocess import load_dehazer, rule_of
 
-        dehazer = load_dehazer(options.method, options.preset)
-        self.rule = dehazer if isinstance(dehazer, Gate) else Always(dehazer)
+        self.rule = rule_of(load_dehazer(options.method, options.preset))
         plan = Plan(sources, options)
         self.options, self.tasks, self.marked = options, plan.tasks, plan.marked
         self.report = DehazeReport(options, found=len(plan.tasks) + len(plan.failed), failed=plan.failed)

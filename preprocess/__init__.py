@@ -34,7 +34,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .atmosphere import add_haze
     from .comparison import jpeg_bytes, png_bytes, side_by_side
-    from .dehaze import DEHAZE_RULES, DEHAZED_SHORT, DEHAZERS, Always, Dehazer, DehazeRule, Judged, load_dehazer, load_rule
+    from .dehaze import DEHAZE_RULES, DEHAZED_SHORT, DEHAZERS, Dehazer, DehazeRule, Judged, load_dehazer, load_rule, rule_of
     from .dehaze_evaluation import PUBLISHED, PUBLISHED_ON, DehazeFigures, evaluate_dehazers, find_pairs
     from .depth import RegionDepth, depth_heat_map, region_depth, relative_depth
     from .facts import Facts, read_facts
@@ -63,12 +63,12 @@ _HOMES = {
         "DEHAZED_SHORT",
         "DEHAZERS",
         "DEHAZE_RULES",
-        "Always",
         "DehazeRule",
         "Dehazer",
         "Judged",
         "load_dehazer",
         "load_rule",
+        "rule_of",
     ),
     "dehaze_evaluation": (
         "PUBLISHED",
@@ -131,14 +131,14 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "Always",
+    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES",
     "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "FetchError", "FilterError", "Fit", "Gate", "ImageCorrupt", "ImageError",
     "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged",
     "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "QueryError",
     "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze", "choose", "decode",
     "decode_original", "depth_heat_map", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "fetch", "find_pairs",
     "find_sources", "fit", "haze_density", "is_photo", "jpeg_bytes", "load_dehazer", "load_rule", "peek_size", "png_bytes",
-    "read_bytes", "read_facts", "read_image", "reduced", "region_depth", "relative_depth", "side_by_side", "sidecar_keywords",
+    "read_bytes", "read_facts", "read_image", "reduced", "region_depth", "relative_depth", "rule_of", "side_by_side", "sidecar_keywords",
     "squash", "write_whole",
 ]  # fmt: skip
 

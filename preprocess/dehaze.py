@@ -158,7 +158,11 @@ def load_rule(name: str) -> DehazeRule:
     choose(dict.fromkeys(DEHAZE_RULES), name, "way to dehaze")
     if name == "none":
         return Never()
-    dehazer = load_dehazer(name, _FOR_SEARCH.get(name, "default"))
+    return rule_of(load_dehazer(name, _FOR_SEARCH.get(name, "default")))
+
+
+def rule_of(dehazer: Dehazer) -> DehazeRule:
+    """The rule that a dehazer stands for: a gate decides itself, any other dehazes every photo."""
     from .gate import Gate
 
     return dehazer if isinstance(dehazer, Gate) else Always(dehazer)
