@@ -1,0 +1,121 @@
+"""Exporters by name: a stream of photos with their regions, to a file or a folder that other tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from preprocess import choose
+
+from .export_files import whole_file, whole_folder
+from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, Labels, Run, checked
+
+
+def _coco() -> Exporter:
+    from .export_coco import write_coco
+
+    return Exporter("file", write_coco)
+
+
+def _coco_rle() -> Exporter:
+    from .export_coco import write_coco_rle
+
+    return Exporter("file", write_coco_rle)
+
+
+def _yolo() -> Exporter:
+    from .export_yolo import write_yolo
+
+    return Exporter("folder", write_yolo)
+
+
+def _yolo_segments() -> Exporter:
+    from .export_yolo import write_yolo_segments
+
+    return Exporter("folder", write_yolo_segments)
+
+
+def _voc() -> Exporter:
+    from .export_voc import write_voc
+
+    return Exporter("folder", write_voc)
+
+
+def _label_studio() -> Exporter:
+    from .export_label_studio import write_label_studio
+
+    return Exporter("folder", write_label_studio)
+
+
+def _cvat() -> Exporter:
+    from .export_cvat import write_cvat
+
+    return Exporter("file", write_cvat)
+
+
+def _csv() -> Exporter:
+    from .export_tables import write_csv
+
+    return Exporter("file", write_csv)
+
+
+def _jsonl() -> Exporter:
+    from .export_tables import write_jsonl
+
+    return Exporter("file", write_jsonl)
+
+
+def _parquet() -> Exporter:
+    from .export_tables import write_parquet
+
+    return Exporter("file", write_parquet)
+
+
+def _fiftyone() -> Exporter:
+    from .export_fiftyone import write_fiftyone
+
+    return Exporter("folder", write_fiftyone)
+
+
+EXPORTERS: Mapping[str, Callable[[], Exporter]] = {
+    "coco": _coco,
+    "coco-rle": _coco_rle,
+    "yolo": _yolo,
+    "yolo-segments": _yolo_segments,
+    "voc": _voc,
+    "label-studio": _label_studio,
+    "cvat": _cvat,
+    "csv": _csv,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "fiftyone": _fiftyone,
+}
+"""Exporters by name."""
+
+
+def load_exporter(name: str) -> Exporter:
+    """The exporter called `name`.
+
+    Raises:
+        UnknownName: there is no such exporter.
+    """
+    return choose(EXPORTERS, name, "export format")()
+
+
+def export_photos(name: str, photos: Iterable[AnnotatedPhoto], destination: Path, options: ExportOptions | None = None) -> Exported:
+    """Write `photos` in the format called `name`, whole or not at all; one photo is in memory at a time.
+
+    `destination` is a file or a folder, as the format has it. Boxes are clipped to their photo.
+
+    Raises:
+        UnknownName: there is no such format.
+        InputError: the destination exists (without `force`) or cannot be written, or the format cannot hold a photo, label or region.
+        StorageFull: the disk took no more.
+    """
+    exporter = load_exporter(name)
+    options = options or ExportOptions()
+    run = Run(options, Labels(options.labels))
+    place = whole_file if exporter.kind == "file" else whole_folder
+    with place(destination, force=options.force) as fresh:
+        exporter.write(checked(photos, run), fresh, run)
+    return Exported(run.photos, run.regions, run.left_out, run.labels.names, dict(run.renamed))

@@ -1,0 +1,251 @@
+"""Annotations that come back from other tools as COCO's JSON: regions that a person has drawn or corrected."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from preprocess import InputError
+
+from .export_shapes import fill
+from .masks import Mask, decode_mask, encode_mask, mask_box, rle_of
+from .region import Annotation, Box, Region, Rle
+
+_MOST_BYTES = 2 << 30  # a document needs about five times its size in memory
+_OUTSIDE = 1.0  # pixels: tools round, and let corners slip over the border
+
+
+@dataclass(frozen=True, slots=True)
+class CocoImport:
+    """`annotations` by the photos' paths. `unmatched` are file names of the document that are no known photo; `ambiguous` those whose base name
+    fits several, with their paths.
+    """
+
+    annotations: Mapping[str, Annotation]
+    unmatched: tuple[str, ...]
+    ambiguous: Mapping[str, tuple[str, ...]]
+
+
+def read_coco(file: Path, sizes_wh: Mapping[str, tuple[int, int]]) -> CocoImport:
+    """The document's regions for the photos in `sizes_wh`: path relative to the root -> size of the upright photo in pixels.
+
+    An image belongs to the photo with its `file_name` as path, else to the only one with that base name. One without annotations gives an
+    annotation without regions: a person has looked and found nothing. Polygons are filled as COCO's own mask API fills them, compressed and
+    uncompressed runs are read, a crowd becomes one region, and `bbox` is taken from the mask where it is missing. All regions are `source`
+    "human"; their confidence is the field `score`, 1 where there is none.
+
+    Raises:
+        InputError: the file cannot be read or is no COCO document, a field is missing or of the wrong type, an id is unknown or comes twice, a
+            size is not the photo's, or a region lies more than a pixel outside of its photo. Nothing is given then.
+    """
+    document = _mapping(_load(file), f"{file}")
+    labels = _labels(_list(document, "categories", f"{file}"))
+    images = _unique(_list(document, "images", f"{file}"), "image")
+    matched, unmatched, ambiguous = _match(images, sizes_wh)
+    regions: dict[int, list[Region]] = {image: [] for image in matched}
+    for identity, row in _unique(_list(document, "annotations", f"{file}"), "annotation").items():
+        where = f"Annotation {identity}"
+        image, label = _whole(row, "image_id", where), labels.get(_whole(row, "category_id", where))
+        if image not in images:
+            raise InputError(f"{where} is of image {image}, which is not listed. Export the document again, with its images.")
+        if label is None:
+            raise InputError(
+                f"{where} has the category {row['category_id']}, which is not listed. Export the document again, with its categories."
+            )
+        if image in matched:
+            regions[image].append(_region(row, label, sizes_wh[matched[image]], where))
+    annotations = {path: Annotation(sizes_wh[path], tuple(regions[image]), "human") for image, path in matched.items()}
+    return CocoImport(annotations, unmatched, ambiguous)
+
+
+def _load(file: Path) -> Any:
+    try:
+        if (size := file.stat().st_size) > _MOST_BYTES:
+            raise InputError(f"{file} has {size / 2**30:.1f} GiB; the limit is 2. Export it in parts.")
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}. Name a COCO JSON file.") from error
+    except (ValueError, RecursionError) as error:  # also text that is not Unicode, and whole numbers of thousands of digits
+        raise InputError(f"{file} is no JSON document: {error}. Export it again as COCO.") from error
+
+
+def _labels(rows: list[Any]) -> dict[int, str]:
+    return {identity: _text(row, "name", f"Category {identity}") for identity, row in _unique(rows, "category").items()}
+
+
+def _match(
+    images: Mapping[int, Mapping[str, Any]], sizes_wh: Mapping[str, tuple[int, int]]
+) -> tuple[dict[int, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    by_name: dict[str, list[str]] = {}
+    for path in sizes_wh:
+        by_name.setdefault(PurePosixPath(path).name, []).append(path)
+    matched: dict[int, str] = {}
+    owners: dict[str, int] = {}
+    unmatched, ambiguous = [], {}
+    for identity, row in images.items():
+        where = f"Image {identity}"
+        name = _text(row, "file_name", where)
+        size = _whole(row, "width", where), _whole(row, "height", where)
+        path = name.replace("\\", "/").removeprefix("./")
+        fitting = [name] if name in sizes_wh else [path] if path in sizes_wh else by_name.get(PurePosixPath(path).name, [])
+        if len(fitting) != 1:
+            if fitting:
+                ambiguous[name] = tuple(sorted(fitting))
+            else:
+                unmatched.append(name)
+            continue
+        photo = fitting[0]
+        if photo in owners:
+            raise InputError(f"{where} and image {owners[photo]} are both {photo}. Merge them, or name them by their paths in file_name.")
+        if size != tuple(sizes_wh[photo]):
+            width, height = sizes_wh[photo]
+            raise InputError(
+                f"{where} is {size[0]}×{size[1]}, but {photo} is {width}×{height}. Annotate the photo in its own size, upright as EXIF says."
+            )
+        matched[identity], owners[photo] = photo, identity
+    return matched, tuple(unmatched), ambiguous
+
+
+def _region(row: Mapping[str, Any], label: str, size_wh: tuple[int, int], where: str) -> Region:
+    mask = _mask(row.get("segmentation"), size_wh, where)
+    bbox = row.get("bbox")
+    box = _box(bbox, size_wh, where) if bbox is not None and bbox != [] else mask_box(mask) if mask is not None else None
+    if box is None:
+        raise InputError(f"{where} has neither a bbox nor a segmentation with pixels in it. Draw it, or remove it.")
+    score = 1.0 if row.get("score") is None else _real(row["score"], f"The score of {where.lower()}")
+    if not 0 <= score <= 1:
+        raise InputError(f"The score of {where.lower()} is {score:g}, outside [0, 1]. Correct it, or leave it out.")
+    return Region(box, label, score, mask, "human")
+
+
+def _box(value: Any, size_wh: tuple[int, int], where: str) -> Box:
+    if not isinstance(value, list) or len(value) != 4:
+        raise InputError(
+            f"The bbox of {where.lower()} must be a list of left, top, width and height, not {_short(value)}. Export it again."
+        )
+    x, y, width, height = (_real(number, f"The bbox of {where.lower()}") for number in value)
+    (x1, x2), (y1, y2) = (
+        (_inside(low, side, where), _inside(low + extent, side, where))
+        for low, extent, side in ((x, width, size_wh[0]), (y, height, size_wh[1]))
+    )
+    if width <= 0 or height <= 0 or not (x1 < x2 and y1 < y2):
+        raise InputError(f"The bbox {_short(value)} of {where.lower()} is empty. Draw it, or remove it.")
+    return (x1, y1, x2, y2)
+
+
+def _inside(value: float, side: int, where: str) -> float:
+    if not -_OUTSIDE <= value <= side + _OUTSIDE:
+        raise InputError(
+            f"{where} reaches to {value:g} on a side of {side} pixels: it lies outside of the photo. Correct it, or annotate the photo in its own size."
+        )
+    return min(max(value, 0.0), float(side))
+
+
+def _mask(value: Any, size_wh: tuple[int, int], where: str) -> Rle | None:
+    if value is None or value == [] or value == {}:
+        return None
+    if isinstance(value, dict):
+        mask = _decoded(value, size_wh, where)
+    elif isinstance(value, list):
+        mask = _filled(value if isinstance(value[0], list) else [value], size_wh, where)
+    else:
+        raise InputError(f"The segmentation of {where.lower()} must be polygons or runs, not {_short(value)}. Export it again as COCO.")
+    if not mask.any():
+        raise InputError(f"The segmentation of {where.lower()} has no pixel inside. Draw it, or remove it.")
+    return encode_mask(mask)
+
+
+def _filled(polygons: list[Any], size_wh: tuple[int, int], where: str) -> Mask:
+    width, height = size_wh
+    mask = np.zeros((height, width), np.bool_)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            raise InputError(
+                f"A polygon of {where.lower()} must be a list of x and y of at least 3 corners, not {_short(polygon)}. Draw it again."
+            )
+        numbers = [_real(number, f"A polygon of {where.lower()}") for number in polygon]
+        corners = [_inside(number, width if at % 2 == 0 else height, where) for at, number in enumerate(numbers)]
+        mask |= fill(np.array(corners, np.float64).reshape(-1, 2), (height, width))
+    return mask
+
+
+def _decoded(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> Mask:
+    width, height = size_wh
+    if value.get("size") != [height, width]:
+        raise InputError(
+            f"The runs of {where.lower()} are of size {_short(value.get('size'))}, the photo {[height, width]}. Export it again."
+        )
+    counts = value.get("counts")
+    try:
+        if isinstance(counts, str):
+            return decode_mask(Rle((height, width), counts.encode("ascii")))
+        runs = counts if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts) else []
+        if sum(runs) == width * height:
+            return decode_mask(rle_of(runs, (height, width)))
+    except (InputError, UnicodeEncodeError) as error:
+        raise InputError(f"The runs of {where.lower()} are damaged: {error}") from error
+    raise InputError(
+        f"The runs of {where.lower()}, {_short(counts)}, do not fill its photo of {width}×{height} pixels. Export it again as COCO."
+    )
+
+
+def _unique(rows: list[Any], kind: str) -> dict[int, Mapping[str, Any]]:
+    found: dict[int, Mapping[str, Any]] = {}
+    for at, value in enumerate(rows):
+        row = _mapping(value, f"{kind.capitalize()} number {at + 1}")
+        identity = _whole(row, "id", f"{kind.capitalize()} number {at + 1}")
+        if identity in found:
+            raise InputError(f"The {kind} id {identity} comes twice. Export the document again, with ids of their own.")
+        found[identity] = row
+    return found
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where} must be a JSON object, not {_short(value)}. Export it again as COCO for object detection.")
+    return value
+
+
+def _list(document: Mapping[str, Any], name: str, where: str) -> list[Any]:
+    value = document.get(name)
+    if not isinstance(value, list):
+        raise InputError(f"{where} must have a list of {name}, not {_short(value)}. Export it again as COCO for object detection.")
+    return value
+
+
+def _whole(row: Mapping[str, Any], name: str, where: str) -> int:
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{where} must have a whole number as {name}, not {_short(value)}. Correct it, or export it again.")
+    return value
+
+
+def _real(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15 or not math.isfinite(value):
+        raise InputError(f"{where} must have finite numbers, not {_short(value)}. Correct it, or export it again.")
+    return float(value)
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{where} must have a text as {name}, not {_short(value)}. Correct it, or export it again.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where} has a {name} that is not valid Unicode: {_short(value)}. Correct it.") from error
+    return value
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits; a list thousands deep
+        return f"such a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
