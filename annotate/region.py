@@ -26,7 +26,9 @@ class Rle:
 class Region:
     """A part of a photo. `box_xyxy` is in pixels of the upright photo, left, top, right, bottom, the latter two exclusive.
 
-    `confidence` is in [0, 1]; `source` says who found it: what a person drew is never replaced by a machine.
+    `confidence` is in [0, 1]; `source` says who found it: what a person drew is never replaced by a machine. What was measured within the mask, or the
+    box where there is none, may be unknown: `area`, the share of the photo in [0, 1]; `colour`, the mean red, green and blue of 0-255; `haze_depth`, the
+    mean relative depth (see `preprocess.relative_depth`), 0 or more.
     """
 
     box_xyxy: Box
@@ -34,6 +36,9 @@ class Region:
     confidence: float = 1.0
     mask: Rle | None = None
     source: Source = "machine"
+    area: float | None = None
+    colour: tuple[int, int, int] | None = None
+    haze_depth: float | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.box_xyxy

@@ -50,3 +50,27 @@ FAILURE_COLUMNS: tuple[Column, ...] = (
     Column("error", "text", "the error's class"),
     Column("message", "text", "what went wrong and the remedy"),
 )
+
+REGION_COLUMNS: tuple[Column, ...] = (
+    Column("digest", "text", "the photo's digest"),
+    Column("maker", "text", "what found it: the segmenter with its version, or human with a digest of what was drawn"),
+    Column("number", "integer", "which of the photo's regions it is, from 0, the largest first"),
+    Column("source", "text", "machine or human"),
+    Column("label", "text", "what it shows"),
+    Column("confidence", "real", "how sure its maker is, in [0, 1]"),
+    Column("x1", "real", "left, in pixels of the upright photo"),
+    Column("y1", "real", "top"),
+    Column("x2", "real", "right, exclusive"),
+    Column("y2", "real", "bottom, exclusive"),
+    Column("area", "real", "share of the photo that it covers, in [0, 1]"),
+    Column("colour", "text", "mean colour, as #rrggbb"),
+    Column("haze_depth", "real", "mean relative depth by the haze, 0 or more"),
+    Column("mask_height", "integer", "rows of its mask, which may be smaller than the photo; null where it is a box only"),
+    Column("mask_width", "integer", "columns of its mask"),
+    Column("mask", "text", "the mask, run-length encoded as COCO does"),
+)
+ANNOTATION_COLUMNS: tuple[Column, ...] = (
+    Column("digest", "text", "the photo's digest"),
+    Column("maker", "text", "whose regions the photo has now"),
+    Column("regions", "integer", "how many they are; 0 where none was found"),
+)
