@@ -6,9 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .add import AddSegmenterOptions, add_segmenter
     from .components import ClassMap, ComponentOptions, find_regions
+    from .crops import CONTEXTS, region_crops
     from .draw import DrawOptions, Plate, draw_regions, place_plates
+    from .export import EXPORTERS, export_photos, load_exporter
+    from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions
+    from .import_coco import CocoImport, read_coco
+    from .label_sets import LABEL_SETS, DataLabels, read_labels
     from .labels import NOTHING, Label, LabelSet
+    from .makers import REGION_MAKERS, RegionMaker, RegionMakerOptions, load_region_maker
     from .masks import (
         Mask,
         decode_mask,
@@ -24,13 +31,34 @@ if TYPE_CHECKING:
     from .palette import Colour, colour_for, contrast_ratio
     from .polygons import Polygon, bridged, mask_of, polygons_of
     from .region import Annotation, Box, Region, Rle, Source
+    from .segment import (
+        SEGMENTERS,
+        Segmenter,
+        SegmenterFacts,
+        SegmenterOptions,
+        SegmentMap,
+        builtin_folder,
+        load_segmenter,
+        open_segmenter,
+        segmenter_folders,
+    )
+    from .segment_evaluation import MaskedPhoto, evaluate_segmentation, find_labels, find_masked_photos
+    from .verify import find_segmenter_faults
 
 # Module -> names, imported when first used, as in `preprocess`. No such module may have the name of a function in it.
 _HOMES = {
+    "add": (
+        "AddSegmenterOptions",
+        "add_segmenter",
+    ),
     "components": (
         "ClassMap",
         "ComponentOptions",
         "find_regions",
+    ),
+    "crops": (
+        "CONTEXTS",
+        "region_crops",
     ),
     "draw": (
         "DrawOptions",
@@ -38,10 +66,36 @@ _HOMES = {
         "draw_regions",
         "place_plates",
     ),
+    "export": (
+        "EXPORTERS",
+        "export_photos",
+        "load_exporter",
+    ),
+    "export_run": (
+        "AnnotatedPhoto",
+        "ExportOptions",
+        "Exported",
+        "Exporter",
+    ),
+    "import_coco": (
+        "CocoImport",
+        "read_coco",
+    ),
+    "label_sets": (
+        "LABEL_SETS",
+        "DataLabels",
+        "read_labels",
+    ),
     "labels": (
         "NOTHING",
         "Label",
         "LabelSet",
+    ),
+    "makers": (
+        "REGION_MAKERS",
+        "RegionMaker",
+        "RegionMakerOptions",
+        "load_region_maker",
     ),
     "masks": (
         "Mask",
@@ -73,14 +127,36 @@ _HOMES = {
         "Rle",
         "Source",
     ),
+    "segment": (
+        "SEGMENTERS",
+        "SegmentMap",
+        "Segmenter",
+        "SegmenterFacts",
+        "SegmenterOptions",
+        "builtin_folder",
+        "load_segmenter",
+        "open_segmenter",
+        "segmenter_folders",
+    ),
+    "segment_evaluation": (
+        "MaskedPhoto",
+        "evaluate_segmentation",
+        "find_labels",
+        "find_masked_photos",
+    ),
+    "verify": ("find_segmenter_faults",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "NOTHING", "Annotation", "Box", "ClassMap", "Colour", "ComponentOptions", "DrawOptions", "Label", "LabelSet", "Mask", "Plate", "Polygon",
-    "Region", "Rle", "Source", "bridged", "colour_for", "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece",
-    "find_regions", "intersection_over_union", "mask_area", "mask_box", "mask_of", "place_plates", "polygons_of", "resize_mask", "rle_of",
-    "runs_of",
+    "CONTEXTS", "EXPORTERS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions", "AnnotatedPhoto",
+    "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions", "ExportOptions", "Exported",
+    "Exporter", "Label", "LabelSet", "Mask", "MaskedPhoto", "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle",
+    "SegmentMap", "Segmenter", "SegmenterFacts", "SegmenterOptions", "Source", "add_segmenter", "bridged", "builtin_folder", "colour_for",
+    "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos",
+    "find_labels", "find_masked_photos", "find_regions", "find_segmenter_faults", "intersection_over_union", "load_exporter",
+    "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "open_segmenter", "place_plates", "polygons_of",
+    "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of", "runs_of", "segmenter_folders",
 ]  # fmt: skip
 
 

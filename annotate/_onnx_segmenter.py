@@ -7,19 +7,16 @@ width of a photo, not with its height.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from preprocess import InputError, RgbImage, WeightsError
+from preprocess import GraphOptions, InputError, RgbImage, WeightsError, check_file, open_session
 
 from .segment import GRAPH, Frame, SegmenterFacts, SegmenterOptions, SegmentMap, remedy
 from .tiles import padded_length, tiled
@@ -40,7 +37,9 @@ class OnnxSegmenter:
         options = options or SegmenterOptions()
         self.folder, self.facts = folder, SegmenterFacts.read(folder)
         self.frame = _framed(self.facts.frame, options)
-        self._session: Any = _session(folder / GRAPH, self.facts.files[GRAPH], options.threads or os.cpu_count() or 1)
+        file, help_ = check_file(folder / GRAPH, self.facts.files[GRAPH], remedy(folder)), remedy(folder)
+        # Memory would be kept of the largest tile, for every thread that ever called.
+        self._session = open_session(file, GraphOptions(options.threads or os.cpu_count() or 1, hoard=False), file, help_)
         if self.frame.tensor not in [given.name for given in self._session.get_inputs()]:
             raise WeightsError(f"{folder / GRAPH} has no input {self.frame.tensor!r}, which weights.json names. {remedy(folder)}")
 
@@ -114,26 +113,6 @@ def _framed(frame: Frame, options: SegmenterOptions) -> Frame:
     return replace(
         frame, short=frame.short if options.short is None else options.short, tile=tile, overlap=min(frame.overlap, max(0, tile // 2))
     )  # fmt: skip
-
-
-def _session(file: Path, digest: str, threads: int) -> Any:
-    try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{file} is missing or cannot be read ({error.strerror}). {remedy(file.parent)}") from error
-    if found != digest:
-        raise WeightsError(f"{file} is damaged: its sha256 is not the one in weights.json. {remedy(file.parent)}")
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.enable_cpu_mem_arena = False  # it would keep the memory of the largest tile, for every thread that ever called
-    options.enable_mem_pattern = False  # which is for inputs of one size
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning would steal the cores that decode
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own errors have no common parent
-        raise WeightsError(f"{file} does not load: {error}. {remedy(file.parent)}") from error
 
 
 def _reduced(pixels: RgbImage, short: int) -> RgbImage:

@@ -1,9 +1,7 @@
-"""OpenCV on one thread a call, as in `preprocess`: photos are dealt out to threads, and its own pool would fight with theirs."""
+"""OpenCV on one thread a call, as `preprocess` has set it."""
 
 from __future__ import annotations
 
-import cv2
-
-cv2.setNumThreads(1)
+from preprocess import cv2
 
 __all__ = ["cv2"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +13,25 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from preprocess import InputError, RgbImage, WeightsError
+from preprocess import (
+    InputError,
+    Progress,
+    RgbImage,
+    WeightsError,
+    digest_of,
+    example_photos,
+    first_line,
+    graph_errors,
+    no_progress,
+    real_photos,
+    write_onnx,
+)
 
 from ._onnx_segmenter import OnnxSegmenter
-from ._smp import Loaded, first_line
+from ._smp import Loaded
 from .segment import GRAPH, Frame, SegmenterFacts, SegmenterOptions, checked_labels
 from .tiles import padded_length
 
-OPSET = 18
 _LARGEST = 1_900_000_000  # bytes
 LEAST_AGREEMENT = 0.999
 """Share of a photo's pixels at which the graph and torch must name the same class."""
@@ -47,10 +56,11 @@ class Whole(nn.Module):
 def export_segmenter(
     loaded: Loaded, folder: Path, name: str, labels: Sequence[str], *,
     source: str = "", licence: str = "unknown", photos: Sequence[RgbImage] = (), trained_on: Sequence[str] = (),
+    on_progress: Progress = no_progress,
 ) -> SegmenterFacts:  # fmt: skip
     """Fill `folder`, which exists and is empty, with `segment.onnx` and `weights.json`.
 
-    `photos` are those on which the graph is compared with torch; where there are none, made-up ones. `weights.json` is written last, and whoever calls
+    `photos` are those on which the graph is compared with torch; where there are none, those of `sample_photos`. `weights.json` is written last, and whoever calls
     removes the folder where this raises.
 
     Raises:
@@ -61,14 +71,16 @@ def export_segmenter(
     if len(names) != loaded.label_count:
         raise InputError(f"{loaded.arch} tells {loaded.label_count} classes, and {len(names)} labels are given. Give one for each.")
     whole, file = Whole(loaded).eval(), folder / GRAPH
+    on_progress("network to ONNX", None)
     _write_graph(whole, loaded, file)
-    files = {GRAPH: hashlib.sha256(file.read_bytes()).hexdigest()}
+    files = {GRAPH: digest_of(file)}
     facts = SegmenterFacts(name, names, loaded.frame, files, licence, source, loaded.arch, trained_on=tuple(trained_on))
     facts.write(folder)  # the segmenter reads it
+    on_progress("comparison with torch", None)
     try:
         segmenter = OnnxSegmenter(folder, SegmenterOptions(threads=torch.get_num_threads()))
         facts = replace(facts, frame=replace(loaded.frame, least=_least_side(whole, segmenter)))
-        facts = replace(facts, measured=compare(whole, segmenter, facts.frame, photos or made_up_photos()))
+        facts = replace(facts, measured=compare(whole, segmenter, facts.frame, photos or sample_photos()))
     except BaseException:
         (folder / "weights.json").unlink()
         raise
@@ -102,14 +114,9 @@ def compare(whole: nn.Module, segmenter: OnnxSegmenter, frame: Frame, photos: Se
     return {"agreement": round(agreement, 6), "largest_difference": float(f"{apart:.3g}"), "photos": len(photos)}
 
 
-def made_up_photos() -> list[RgbImage]:
-    """Three pictures of coarse random colours with grain, of different odd sizes: for where there are no real ones."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for height, width in ((96, 160), (131, 67), (224, 200)):
-        coarse = random.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3)).repeat(16, 0).repeat(16, 1)[:height, :width]
-        pictures.append((coarse + random.normal(0, 12, coarse.shape)).clip(0, 255).astype(np.uint8))
-    return pictures
+def sample_photos() -> list[RgbImage]:
+    """The four photos that ship, one that is long and narrow, and one that is smaller than most networks' strides allow for."""
+    return [*real_photos(), *example_photos()[4:6]]
 
 
 def _least_side(whole: nn.Module, segmenter: OnnxSegmenter) -> int:
@@ -137,15 +144,8 @@ def _write_graph(whole: nn.Module, loaded: Loaded, file: Path) -> None:
     rows = padded_length(128, loaded.frame.stride)  # less is too little for PAN
     example = torch.zeros((2, rows, rows + loaded.frame.stride, 3), dtype=torch.uint8)
     axes = {"pixels": {0: "batch", 1: "height", 2: "width"}, "logits": {0: "batch", 2: "height", 3: "width"}}
-    try:
-        with _exporting(), torch.inference_mode():
-            torch.onnx.export(
-                whole, (example,), str(file), input_names=["pixels"], output_names=["logits"], dynamic_axes=axes, opset_version=OPSET, dynamo=False
-            )  # fmt: skip
-    except OSError:
-        raise  # a full disk says so itself
-    except Exception as error:
-        raise WeightsError(f"{loaded.arch} cannot be made an ONNX graph: {first_line(error)}. Choose another model.") from error
+    with graph_errors(loaded.arch), _exporting():
+        write_onnx(whole, example, file, ["pixels"], ["logits"], axes)
 
 
 @contextlib.contextmanager
@@ -155,11 +155,7 @@ def _exporting() -> Iterator[None]:
     theirs = functional.adaptive_avg_pool2d
     functional.adaptive_avg_pool2d = _adaptive_mean  # type: ignore[assignment]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that the exporter is the older one, and that shapes become constants, which the check would find
-            yield
+        yield
     finally:
         functional.adaptive_avg_pool2d = theirs
 

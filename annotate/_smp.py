@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess import InputError, MissingExtra, WeightsError, choose
+from preprocess import InputError, MissingExtra, WeightsError, choose, first_line, misfits, read_state
 
 from .segment import IMAGENET_MEAN, IMAGENET_STD, TILE, Frame
 from .tiles import padded_length
 
 try:
-    import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
-    import torch
+    import segmentation_models_pytorch as smp
+    import torch  # noqa: F401 (what reads checkpoints needs it)
 except ImportError as error:
     raise MissingExtra(
         "Models of segmentation-models-pytorch need it and torch, which are not installed. Install them with: pip install 'pellucid[torch]'"
     ) from error
 
+SHORT = 512
+"""Pixels of the short side that photos are brought down to, unless another is asked for: neither a checkpoint nor a folder says what it was trained
+at, and most models of Pascal VOC, COCO-Stuff and ADE20K are trained on crops of 512."""
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _TRAINED = {"inception": _HALF, "xception": _HALF}  # beginnings of encoders' names whose mean and std are not ImageNet's
 _PREFIXES = ("module.", "model.", "net.", "body.")  # of several GPUs, of Lightning's usual attribute, and of what `training/` makes
@@ -60,7 +62,7 @@ def load_folder(folder: Path) -> Loaded:
     if weights is None:
         raise WeightsError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Copy the whole folder.")
     loaded = create(arch, **config)
-    fill(loaded.module, read_state(weights), f"{weights} does not fit {loaded.arch}")
+    fill(loaded.module, read_checkpoint(weights), f"{weights} does not fit {loaded.arch}")
     return loaded
 
 
@@ -71,9 +73,20 @@ def load_checkpoint(file: Path, arch: str, encoder: str, classes: int, **more: A
         WeightsError: the file is missing, damaged or holds more than tensors, or the weights do not fit.
         UnknownName: smp has no such architecture or encoder.
     """
+    return fitted(read_checkpoint(file), str(file), arch, encoder, classes, **more)
+
+
+def fitted(state: dict[str, Any], what: str, arch: str, encoder: str, classes: int, **more: Any) -> Loaded:
+    """As `load_checkpoint`, of a state dict that was read already; `what` begins messages."""
     loaded = create(arch, encoder_name=encoder, classes=classes, **more)
-    fill(loaded.module, read_state(file), f"{file} does not fit {loaded.arch} with {classes} classes")
+    fill(loaded.module, state, f"{what} does not fit {loaded.arch} with {classes} classes")
     return loaded
+
+
+def classes_of(state: dict[str, Any]) -> int | None:
+    """How many classes a state dict's last layer tells; none where smp's has no layer of that name, as DPT's."""
+    weight = state.get("segmentation_head.0.weight")
+    return None if weight is None else int(weight.shape[0])
 
 
 def create(arch: str, **config: Any) -> Loaded:
@@ -96,46 +109,17 @@ def create(arch: str, **config: Any) -> Loaded:
         raise InputError(f"smp makes no {maker.__name__} of {config}: {first_line(error)}. Check the arguments.") from error
     mean, std = next((pair for name, pair in _TRAINED.items() if encoder.startswith(name)), (IMAGENET_MEAN, IMAGENET_STD))
     stride = int(module.encoder.output_stride)
-    frame = Frame(stride, tile=padded_length(TILE, stride), mean=mean, std=std)
+    frame = Frame(stride, short=SHORT, tile=padded_length(TILE, stride), mean=mean, std=std)
     return Loaded(module, f"{maker.__name__}/{encoder}", int(config.get("classes", 1)), frame)
 
 
-def read_state(file: Path) -> dict[str, Any]:
-    """The tensors of a checkpoint by name, on the CPU: `.safetensors`, or a state dict that torch saved, also one under "state_dict" or "model".
-
-    What training put before every name ("module.", "model.", ...) is taken off. Files are read as data: what they hold never runs.
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """The tensors of a checkpoint by name, as `preprocess.read_state` gives them, also those under "model", without what training put before every name.
 
     Raises:
         WeightsError: the file is missing, damaged, no state dict, or cannot be read without running code from it.
     """
-    if not file.is_file() or not file.stat().st_size:
-        raise WeightsError(f"{file} is missing or empty. Check the path, or fetch it again.")
-    try:
-        if file.suffix.lower() == ".safetensors":
-            from safetensors.torch import load_file
-
-            found: Any = load_file(file)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # UnpicklingError, RuntimeError, EOFError, SafetensorError, ...: whatever damaged bytes lead to
-        if any(f"unsupported {what}" in str(error).lower() for what in ("global", "class")):
-            raise WeightsError(
-                f"{file} holds more than tensors, and could run code when it is read. Where you trust it, save its tensors alone: "
-                f"safetensors.torch.save_file(MODEL.state_dict(), 'model.safetensors')."
-            ) from error
-        raise WeightsError(f"{file} is no checkpoint, or is damaged ({first_line(error)}). Fetch it again.") from error
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise WeightsError(f"{file} holds no state dict: names and their tensors, or those under 'state_dict'. Save MODEL.state_dict().")
-    state = {str(name): tensor for name, tensor in found.items()}
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    return state
+    return read_state(file, ("state_dict", "model"), _PREFIXES)
 
 
 def fill(module: Any, state: dict[str, Any], what: str) -> None:
@@ -144,15 +128,6 @@ def fill(module: Any, state: dict[str, Any], what: str) -> None:
     Raises:
         WeightsError: keys are missing, unknown or of another shape; `what` begins the message.
     """
-    try:
-        module.load_state_dict(dict(state))
-    except RuntimeError as error:
-        said = " ".join(str(error).split("\n", 1)[-1].split())
-        raise WeightsError(
-            f"{what}: {said[:300]}{'…' if len(said) > 300 else ''} Name the architecture, encoder and classes that they were trained with."
-        ) from error
-
-
-def first_line(error: Exception) -> str:
-    text = " ".join(str(error).split("\n", 1)[0].split()).rstrip(".") or type(error).__name__
-    return text if len(text) <= 200 else text[:199] + "…"
+    if said := misfits(module.state_dict(), state):
+        raise WeightsError(f"{what}: {said}. Name the architecture, encoder and classes that they were trained with.")
+    module.load_state_dict(state)

@@ -17,13 +17,7 @@ from torch import nn
 
 from preprocess import WeightsError
 
-from ._smp import Loaded, create, fill, read_state
-
-VOC_LABELS = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor",
-)  # fmt: skip
-"""What the classes of torchvision's published weights mean: those of Pascal VOC, in its order, as words."""
+from ._smp import Loaded, create, fill, read_checkpoint
 
 _SHORT = 520  # pixels of the short side that torchvision brings photos to
 _TILE = 784  # so that photos of 3:2 fit into one
@@ -44,7 +38,7 @@ def load_torchvision(file: Path) -> Loaded:
     Raises:
         WeightsError: the file is missing or damaged, holds more than tensors, or is not a DeepLabV3 with ResNet-50 or -101.
     """
-    return convert(read_state(file), str(file))
+    return convert(read_checkpoint(file), str(file))
 
 
 def is_torchvision(state: dict[str, Any]) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from preprocess import choose
 
+from .export_check import checked
 from .export_files import whole_file, whole_folder
-from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, Labels, Run, checked
+from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, Labels, Run
 
 
 def _coco() -> Exporter:
@@ -91,6 +92,22 @@ EXPORTERS: Mapping[str, Callable[[], Exporter]] = {
     "fiftyone": _fiftyone,
 }
 """Exporters by name."""
+
+
+FORMATS: Mapping[str, str] = {
+    "coco": "COCO JSON: exact polygons where a mask is one, otherwise RLE; also what CVAT and Label Studio import",
+    "coco-rle": "COCO JSON with every mask as RLE: smaller and quicker than polygons",
+    "yolo": "YOLO's folder with boxes: labels/, images/, classes.txt, data.yaml",
+    "yolo-segments": "YOLO's folder with polygons",
+    "voc": "Pascal VOC's folder: XML with boxes, indexed PNGs with masks",
+    "label-studio": "Label Studio's tasks with predictions, and a labelling configuration",
+    "cvat": "CVAT for images 1.1: XML with boxes, polygons and masks",
+    "csv": "a table with a row a region",
+    "jsonl": "JSON lines, one a photo, with everything that is known",
+    "parquet": "the table of csv, for pandas, DuckDB and Spark",
+    "fiftyone": "a folder that FiftyOne loads as COCODetectionDataset",
+}
+"""What each format is, in a line."""
 
 
 def load_exporter(name: str) -> Exporter:

@@ -1,4 +1,7 @@
-"""COCO's JSON for object detection (https://cocodataset.org/#format-data), with `score` and `source` beside its own fields."""
+"""COCO's JSON for object detection (https://cocodataset.org/#format-data), with `score` and `source` beside its own fields.
+
+An image has the photo's `digest` too, so that it is known again under any name.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from .export_run import AnnotatedPhoto, Run, number, xywh
+from .export_run import AnnotatedPhoto, Run, number, pixels_of, xywh
 from .export_shapes import exact_ring
-from .masks import mask_area
 from .region import Region, Rle
 
 
@@ -37,7 +39,10 @@ def write_document(photos: Iterator[AnnotatedPhoto], file: Path, run: Run, *, po
         total = 0
         for image, photo in enumerate(photos, 1):
             width, height = photo.annotation.size_wh
-            row = {"id": image, "file_name": photo.path, "width": width, "height": height}
+            told = {"date_captured": photo.facts.taken_at, "digest": photo.facts.digest}
+            row = {"id": image, "file_name": photo.path, "width": width, "height": height} | {
+                k: v for k, v in told.items() if v is not None
+            }
             out.write(("," if image > 1 else "") + "\n" + _json(row))
             for region in photo.annotation.regions:
                 total += 1
@@ -50,22 +55,23 @@ def write_document(photos: Iterator[AnnotatedPhoto], file: Path, run: Run, *, po
         out.write('\n],\n"categories": ' + _json(names) + "}\n")
 
 
-def segmentation(mask: Rle, polygons: bool) -> tuple[list[Any] | dict[str, Any], int]:
-    """COCO's `segmentation` and `area` of a mask."""
+def segmentation(mask: Rle, polygons: bool) -> list[Any] | dict[str, Any]:
+    """COCO's `segmentation` of a mask."""
     ring = exact_ring(mask) if polygons else None
-    if ring is not None:
-        return [ring.ravel().tolist()], mask_area(mask)
-    return {"size": [int(side) for side in mask.size_hw], "counts": mask.counts.decode("ascii")}, mask_area(mask)
+    return [ring.ravel().tolist()] if ring is not None else run_lengths(mask)
+
+
+def run_lengths(mask: Rle) -> dict[str, Any]:
+    """COCO's compressed RLE, in JSON."""
+    return {"size": [int(side) for side in mask.size_hw], "counts": mask.counts.decode("ascii")}
 
 
 def _facts(region: Region, run: Run, polygons: bool) -> dict[str, Any]:
-    x1, y1, x2, y2 = region.box_xyxy
-    shape, area = ([], number((x2 - x1) * (y2 - y1))) if region.mask is None else segmentation(region.mask, polygons)
     return {
         "category_id": run.labels.number(region.label) + 1,
         "bbox": xywh(region),
-        "area": area,
-        "segmentation": shape,
+        "area": pixels_of(region),
+        "segmentation": [] if region.mask is None else segmentation(region.mask, polygons),
         "iscrowd": 0,
         "score": number(region.confidence),
         "source": region.source,

@@ -9,7 +9,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from .export_run import AnnotatedPhoto, Run, number, xml_safe
-from .export_shapes import cut_out, exact_ring, row_runs
+from .export_shapes import cut_out, exact_ring
+from .masks import row_runs
 from .region import Region, Rle
 
 _MOST_CORNERS = 200  # a polygon with more is a staircase that nobody corrects by hand; a mask is brushed

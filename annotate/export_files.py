@@ -76,15 +76,17 @@ def whole_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def place_photo(source: Path, target: Path, how: Literal["link", "copy"]) -> None:
-    """Put a photo into an export as a symbolic link or a copy; the original is only read.
+def place_photo(source: Path | None, target: Path, how: Literal["none", "link", "copy"]) -> None:
+    """Put a photo into an export as a symbolic link or a copy, or not; the original is only read.
 
     Raises:
         InputError: there is no such photo.
     """
-    if not source.is_file():
+    if how == "none":
+        return
+    if source is None or not source.is_file():
         raise InputError(
-            f"There is no photo {source}. Give the root that the paths are relative to, or index again if the photo was moved."
+            f"There is no photo {source or target.name}. Mount the disk it is on, or index again if it was moved or deleted; or export without photos."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     if how == "link":

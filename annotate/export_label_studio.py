@@ -12,9 +12,11 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import numpy.typing as npt
 
+from preprocess import InputError
+
 from .export_run import AnnotatedPhoto, Run, xml_safe
-from .export_shapes import exact_ring, row_runs
-from .masks import Mask, decode_mask, mask_area
+from .export_shapes import exact_ring
+from .masks import Mask, decode_mask, mask_area, row_runs
 from .region import Region
 
 _MOST_CORNERS = 200  # as for CVAT: more is a staircase that nobody corrects by hand
@@ -25,7 +27,7 @@ def write_label_studio(photos: Iterator[AnnotatedPhoto], folder: Path, run: Run)
     """A task a photo, in percent of its size. What people drew is an annotation, what a machine found a prediction with its confidence.
 
     A region without a mask is a rectangle; one part without holes and with at most 200 corners a polygon; every other one a brush stroke.
-    Photos are named as Label Studio serves local files: set LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT to the root of the photos.
+    Photos are named as Label Studio serves local files: LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT must be the options' `served`.
     """
     with (folder / "tasks.json").open("w", encoding="utf-8", newline="\n") as out:
         out.write("[")
@@ -46,10 +48,21 @@ def _task(photo: AnnotatedPhoto, task: int, run: Run) -> dict[str, Any]:
     for at, region in enumerate(photo.annotation.regions, 1):
         run.labels.number(region.label)
         results[region.source].append({"id": f"{task}-{at}", **_result(region, photo.annotation.size_wh)})
-    data = {"image": _LOCAL_FILES + quote(photo.path), "path": photo.path}
+    data = {"image": _LOCAL_FILES + quote(_served(photo, run.options.served)), "path": photo.path}
     drawn = [{"result": results["human"]}] if results["human"] else []
     found = [{"model_version": photo.annotation.maker, "result": results["machine"]}] if results["machine"] else []
     return {"id": task, "data": data, "annotations": drawn, "predictions": found}
+
+
+def _served(photo: AnnotatedPhoto, folder: Path | None) -> str:
+    if folder is None or photo.file is None:
+        return photo.path
+    try:
+        return photo.file.relative_to(folder).as_posix()
+    except ValueError as error:
+        raise InputError(
+            f"{photo.file} does not lie in {folder}, which Label Studio is to serve. Name a folder that all photos are in."
+        ) from error
 
 
 def _result(region: Region, size_wh: tuple[int, int]) -> dict[str, Any]:

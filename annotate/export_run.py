@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
-import math
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from preprocess import InputError
 
 from .masks import mask_area
-from .region import Annotation, Box, Region
+from .region import Annotation, Region
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What is known of a photo besides its regions; every one may be unknown. `digest` is the sha256 of its file, `haze` its density in [0, 1]."""
+
+    root: str | None = None
+    digest: str | None = None
+    taken_at: str | None = None
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    keywords: str | None = None
+    haze: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatedPhoto:
-    """A photo and its regions. `path` is POSIX and relative to the photo's root; `annotation` knows the photo's size."""
+    """A photo and its regions. `path` is POSIX and relative, its name in the export; `annotation` knows the photo's size. `file` is where the photo lies,
+    for formats that link, copy or name it."""
 
     path: str
     annotation: Annotation
+    file: Path | None = None
+    facts: PhotoFacts = PhotoFacts()
+
+
+Placing: TypeAlias = Literal["none", "link", "copy"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
     """`labels` fixes the classes and their order; without it they are numbered as they first come, so the same stream gives the same numbers.
 
-    `force` replaces files that are there. `root` is the folder that the photos' paths are relative to; `place` says whether formats with a folder
-    of photos (YOLO, VOC, FiftyOne) get them as symbolic links or copies, or not at all.
+    `force` replaces files that are there. `place` says whether formats with a folder of photos (YOLO, VOC, FiftyOne) get them as symbolic links or
+    copies, or not at all. `served` is the folder that Label Studio serves files from; without it, photos are named by their paths alone.
     """
 
     labels: tuple[str, ...] | None = None
     force: bool = False
-    root: Path | None = None
-    place: Literal["none", "link", "copy"] = "none"
+    place: Placing = "none"
+    served: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.place != "none" and self.root is None:
-            raise InputError(
-                f"Photos cannot be placed by {self.place!r} without their root. Give the folder that their paths are relative to."
-            )
         if self.labels is not None and len(set(self.labels)) != len(self.labels):
             raise InputError(f"A label comes twice in {', '.join(self.labels)}. Name each once.")
 
@@ -69,7 +83,7 @@ class Labels:
         self.fixed = fixed is not None
         self._numbers: dict[str, int] = {}
         for label in fixed or ():
-            _check_text(label, "label")
+            check_text(label, "label")
             self._numbers[label] = len(self._numbers)
 
     def number(self, label: str) -> int:
@@ -135,40 +149,6 @@ class Exporter:
     write: Callable[[Iterator[AnnotatedPhoto], Path, Run], None]
 
 
-def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPhoto]:
-    """The same photos with boxes clipped to the photo and without masks that are empty; regions wholly outside are left out, and all is counted.
-
-    Raises:
-        InputError: a path leads out of the root, comes twice or cannot be written as UTF-8, or a mask is damaged or not of its photo's size.
-    """
-    seen: set[str] = set()
-    for photo in photos:
-        _check_path(photo.path)
-        if photo.path in seen:
-            raise InputError(f"{photo.path} comes twice. Merge its annotations into one before the export.")
-        seen.add(photo.path)
-        width, height = photo.annotation.size_wh
-        if width < 1 or height < 1:
-            raise InputError(f"{photo.path} is {width}×{height} pixels. Index the photo again: every photo has at least one pixel.")
-        regions = []
-        for region in photo.annotation.regions:
-            _check_text(region.label, "label")
-            if region.mask is not None and tuple(region.mask.size_hw) != (height, width):
-                mask_height, mask_width = region.mask.size_hw
-                raise InputError(
-                    f"A mask of {region.label!r} in {photo.path} is {mask_width}×{mask_height}; the photo {width}×{height}. Segment it again."
-                )
-            box = _clipped(region.box_xyxy, width, height)
-            if box is None:
-                run.left_out += 1
-            else:
-                mask = region.mask if _has_pixels(region, photo.path) else None
-                regions.append(replace(region, box_xyxy=box, confidence=float(region.confidence), mask=mask))
-        run.photos += 1
-        run.regions += len(regions)
-        yield AnnotatedPhoto(photo.path, replace(photo.annotation, size_wh=(int(width), int(height)), regions=tuple(regions)))
-
-
 def number(value: float) -> int | float:
     """A whole number as such, so that files say 12 and not 12.0."""
     return int(value) if value == int(value) else value
@@ -178,6 +158,14 @@ def xywh(region: Region) -> list[int | float]:
     """Left, top, width and height in pixels."""
     x1, y1, x2, y2 = region.box_xyxy
     return [number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
+
+
+def pixels_of(region: Region) -> int | float:
+    """Pixels of the mask, or of the box where there is none."""
+    if region.mask is not None:
+        return mask_area(region.mask)
+    x1, y1, x2, y2 = region.box_xyxy
+    return number((x2 - x1) * (y2 - y1))
 
 
 def xml_safe(text: str, kind: str) -> str:
@@ -204,28 +192,12 @@ def one_line(text: str, kind: str) -> str:
     return text
 
 
-def _has_pixels(region: Region, path: str) -> bool:
-    try:
-        return region.mask is not None and mask_area(region.mask) > 0
-    except InputError as error:
-        raise InputError(f"The region {region.label!r} of {path} cannot be written. {error}") from error
+def check_text(text: str, kind: str) -> None:
+    """See that it is Unicode.
 
-
-def _clipped(box: Box, width: int, height: int) -> Box | None:
-    x1, y1, x2, y2 = (float(value) for value in box)
-    x1, y1, x2, y2 = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
-    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 and all(map(math.isfinite, (x1, y1, x2, y2))) else None
-
-
-def _check_path(path: str) -> None:
-    _check_text(path, "path")
-    parts = path.split("/")
-    windows = os.name == "nt" and any(character in path for character in '\\:*?"<>|')
-    if any(part in ("", ".", "..") for part in parts) or "\0" in path or windows:
-        raise InputError(f"{path!r} is no path inside a root. Give paths such as holiday/beach.jpg, relative to the folder of the photos.")
-
-
-def _check_text(text: str, kind: str) -> None:
+    Raises:
+        InputError: it is not.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Masks and polygons as other formats want them: runs by row, one ring, and polygons filled as COCO fills them."""
+"""Masks and polygons as other formats want them: one ring, and polygons filled as COCO fills them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .masks import Mask, Runs, decode_mask, mask_box
+from .masks import Mask, decode_box, mask_box
 from .polygons import Polygon, Ring, bridged, polygons_of
 from .region import Box, Rle
-
-
-def row_runs(mask: Mask) -> Runs:
-    """Lengths of runs row by row, alternately outside and inside; the first one may be 0 long. What CVAT and Label Studio count."""
-    line = mask.ravel()
-    edges = np.flatnonzero(line[1:] != line[:-1]) + 1
-    begin = [0, 0] if line[0] else [0]
-    ends = np.concatenate([begin, edges, [line.size]]).astype(np.int64)
-    return ends[1:] - ends[:-1]
 
 
 def cut_out(mask: Rle) -> tuple[Mask, tuple[int, int, int, int]] | None:
@@ -27,7 +18,7 @@ def cut_out(mask: Rle) -> tuple[Mask, tuple[int, int, int, int]] | None:
     if box is None:
         return None
     left, top, right, bottom = map(int, box)
-    return decode_mask(mask)[top:bottom, left:right], (left, top, right, bottom)
+    return decode_box(mask, (left, top, right, bottom)), (left, top, right, bottom)
 
 
 def exact_ring(mask: Rle) -> npt.NDArray[np.int64] | None:

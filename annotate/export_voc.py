@@ -64,8 +64,7 @@ def _write_photo(photo: AnnotatedPhoto, folder: Path, run: Run, every: TextIO, m
         by_class, by_object = _paint(photo, classes)
         _save(folder / "SegmentationClass" / f"{stem}.png", by_class)
         _save(folder / "SegmentationObject" / f"{stem}.png", by_object)
-    if run.options.root is not None and run.options.place != "none":
-        place_photo(run.options.root / photo.path, folder / "JPEGImages" / run.photo_name(photo.path), run.options.place)
+    place_photo(photo.file, folder / "JPEGImages" / run.photo_name(photo.path), run.options.place)
 
 
 def _xml(photo: AnnotatedPhoto, run: Run, with_masks: bool) -> str:

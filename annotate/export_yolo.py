@@ -42,8 +42,7 @@ def _write(photos: Iterator[AnnotatedPhoto], folder: Path, run: Run, line: Calla
         ]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(row + "\n" for row in rows), encoding="utf-8", newline="\n")
-        if run.options.root is not None and run.options.place != "none":
-            place_photo(run.options.root / photo.path, images / run.photo_name(photo.path), run.options.place)
+        place_photo(photo.file, images / run.photo_name(photo.path), run.options.place)
     names = run.labels.names
     # One name a line: a line break in a name becomes a space here, and is kept in data.yaml.
     (folder / "classes.txt").write_text("".join(" ".join(name.splitlines()) + "\n" for name in names), encoding="utf-8", newline="\n")

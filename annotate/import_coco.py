@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from preprocess import InputError
 
+from .export_run import pixels_of
 from .export_shapes import fill
+from .import_match import KnownPhoto, PhotoNames
 from .masks import Mask, decode_mask, encode_mask, mask_box, rle_of
 from .region import Annotation, Box, Region, Rle
 
@@ -23,22 +26,23 @@ _OUTSIDE = 1.0  # pixels: tools round, and let corners slip over the border
 
 @dataclass(frozen=True, slots=True)
 class CocoImport:
-    """`annotations` by the photos' paths. `unmatched` are file names of the document that are no known photo; `ambiguous` those whose base name
-    fits several, with their paths.
+    """`annotations` by the photos' own names. `unmatched` are file names of the document that are no known photo; `ambiguous` those that fit several,
+    with the photos' names; `unopened` those without a size and without annotations: the tool never opened them, so that nobody has looked.
     """
 
     annotations: Mapping[str, Annotation]
     unmatched: tuple[str, ...]
     ambiguous: Mapping[str, tuple[str, ...]]
+    unopened: tuple[str, ...] = ()
 
 
-def read_coco(file: Path, sizes_wh: Mapping[str, tuple[int, int]]) -> CocoImport:
-    """The document's regions for the photos in `sizes_wh`: path relative to the root -> size of the upright photo in pixels.
+def read_coco(file: Path, photos: Iterable[KnownPhoto]) -> CocoImport:
+    """The document's regions for the photos that it is about.
 
-    An image belongs to the photo with its `file_name` as path, else to the only one with that base name. One without annotations gives an
-    annotation without regions: a person has looked and found nothing. Polygons are filled as COCO's own mask API fills them, compressed and
+    An image is the photo with its `digest`, which our own export wrote, or else with its `file_name` (see `PhotoNames`). One without annotations gives
+    an annotation without regions: a person has looked and found nothing. Polygons are filled as COCO's own mask API fills them, compressed and
     uncompressed runs are read, a crowd becomes one region, and `bbox` is taken from the mask where it is missing. All regions are `source`
-    "human"; their confidence is the field `score`, 1 where there is none.
+    "human"; their confidence is the field `score`, 1 where there is none. The largest come first.
 
     Raises:
         InputError: the file cannot be read or is no COCO document, a field is missing or of the wrong type, an id is unknown or comes twice, a
@@ -47,9 +51,10 @@ def read_coco(file: Path, sizes_wh: Mapping[str, tuple[int, int]]) -> CocoImport
     document = _mapping(_load(file), f"{file}")
     labels = _labels(_list(document, "categories", f"{file}"))
     images = _unique(_list(document, "images", f"{file}"), "image")
-    matched, unmatched, ambiguous = _match(images, sizes_wh)
-    regions: dict[int, list[Region]] = {image: [] for image in matched}
-    for identity, row in _unique(_list(document, "annotations", f"{file}"), "annotation").items():
+    rows = _unique(_list(document, "annotations", f"{file}"), "annotation")
+    found = _match(images, PhotoNames(photos), {row.get("image_id") for row in rows.values() if isinstance(row.get("image_id"), int)})
+    regions: dict[int, list[Region]] = {image: [] for image in found.photos}
+    for identity, row in rows.items():
         where = f"Annotation {identity}"
         image, label = _whole(row, "image_id", where), labels.get(_whole(row, "category_id", where))
         if image not in images:
@@ -58,10 +63,19 @@ def read_coco(file: Path, sizes_wh: Mapping[str, tuple[int, int]]) -> CocoImport
             raise InputError(
                 f"{where} has the category {row['category_id']}, which is not listed. Export the document again, with its categories."
             )
-        if image in matched:
-            regions[image].append(_region(row, label, sizes_wh[matched[image]], where))
-    annotations = {path: Annotation(sizes_wh[path], tuple(regions[image]), "human") for image, path in matched.items()}
-    return CocoImport(annotations, unmatched, ambiguous)
+        if image in found.photos:
+            regions[image].append(_region(row, label, found.photos[image].size_wh, where))
+    annotations = {photo.name: human_annotation(photo.size_wh, regions[image]) for image, photo in found.photos.items()}
+    return CocoImport(annotations, tuple(found.unmatched), found.ambiguous, tuple(found.unopened))
+
+
+def human_annotation(size_wh: tuple[int, int], regions: Iterable[Region]) -> Annotation:
+    """A person's regions, the largest first, with their area. The maker says which they are: `human-` and 12 digits of a hash of them."""
+    whole = size_wh[0] * size_wh[1]
+    ordered = sorted(regions, key=pixels_of, reverse=True)
+    ordered = [replace(region, area=region.area if region.area is not None else pixels_of(region) / whole) for region in ordered]
+    told = [(r.label, r.box_xyxy, r.confidence, r.mask and (r.mask.size_hw, r.mask.counts)) for r in ordered]
+    return Annotation(size_wh, tuple(ordered), f"human-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}")
 
 
 def _load(file: Path) -> Any:
@@ -79,37 +93,46 @@ def _labels(rows: list[Any]) -> dict[int, str]:
     return {identity: _text(row, "name", f"Category {identity}") for identity, row in _unique(rows, "category").items()}
 
 
-def _match(
-    images: Mapping[int, Mapping[str, Any]], sizes_wh: Mapping[str, tuple[int, int]]
-) -> tuple[dict[int, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
-    by_name: dict[str, list[str]] = {}
-    for path in sizes_wh:
-        by_name.setdefault(PurePosixPath(path).name, []).append(path)
-    matched: dict[int, str] = {}
+@dataclass(slots=True)
+class _Found:
+    photos: dict[int, KnownPhoto] = field(default_factory=dict)
+    unmatched: list[str] = field(default_factory=list)
+    ambiguous: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unopened: list[str] = field(default_factory=list)
+
+
+def _match(images: Mapping[int, Mapping[str, Any]], names: PhotoNames, annotated: set[Any]) -> _Found:
+    found = _Found()
     owners: dict[str, int] = {}
-    unmatched, ambiguous = [], {}
     for identity, row in images.items():
         where = f"Image {identity}"
         name = _text(row, "file_name", where)
-        size = _whole(row, "width", where), _whole(row, "height", where)
-        path = name.replace("\\", "/").removeprefix("./")
-        fitting = [name] if name in sizes_wh else [path] if path in sizes_wh else by_name.get(PurePosixPath(path).name, [])
-        if len(fitting) != 1:
-            if fitting:
-                ambiguous[name] = tuple(sorted(fitting))
-            else:
-                unmatched.append(name)
-            continue
-        photo = fitting[0]
-        if photo in owners:
-            raise InputError(f"{where} and image {owners[photo]} are both {photo}. Merge them, or name them by their paths in file_name.")
-        if size != tuple(sizes_wh[photo]):
-            width, height = sizes_wh[photo]
-            raise InputError(
-                f"{where} is {size[0]}×{size[1]}, but {photo} is {width}×{height}. Annotate the photo in its own size, upright as EXIF says."
-            )
-        matched[identity], owners[photo] = photo, identity
-    return matched, tuple(unmatched), ambiguous
+        sized = row.get("width") is not None or row.get("height") is not None
+        size = (_whole(row, "width", where), _whole(row, "height", where)) if sized else None
+        fitting = names.find(name, row.get("digest"))
+        if not fitting:
+            found.unmatched.append(name)
+        elif len({photo.digest for photo in fitting}) > 1:
+            found.ambiguous[name] = tuple(sorted(photo.name for photo in fitting))
+        elif size is None and identity not in annotated:
+            found.unopened.append(name)
+        else:
+            photo = next((photo for photo in fitting if photo.name not in owners), fitting[0])
+            _check_photo(photo, size, where, owners)
+            found.photos[identity], owners[photo.name] = photo, identity
+    return found
+
+
+def _check_photo(photo: KnownPhoto, size: tuple[int, int] | None, where: str, owners: Mapping[str, int]) -> None:
+    if photo.name in owners:
+        raise InputError(
+            f"{where} and image {owners[photo.name]} are both {photo.name}. Merge them, or name them by their paths in file_name."
+        )
+    if size is not None and size != tuple(photo.size_wh):
+        width, height = photo.size_wh
+        raise InputError(
+            f"{where} is {size[0]}×{size[1]}, but {photo.name} is {width}×{height}. Annotate the photo in its own size, upright as EXIF says."
+        )
 
 
 def _region(row: Mapping[str, Any], label: str, size_wh: tuple[int, int], where: str) -> Region:

@@ -1,8 +1,7 @@
 """Masks of pixels and their run-length encoding, exactly, both ways.
 
 The encoding is COCO's: pixels column by column from the top left, the lengths of runs alternately outside and inside, beginning with
-outside (which may be 0 long). In the compressed form, from the fourth on, a length is written as its difference from the length two before; each
-number then takes 5 bits a character, least first, with a sixth bit where more follow, plus 48, which makes it printable ASCII.
+outside (which may be 0 long).
 """
 
 from __future__ import annotations
@@ -16,16 +15,11 @@ from preprocess import InputError
 
 from ._opencv import cv2
 from .region import Box, Rle
+from .rle_text import Runs, compressed, damaged, decompressed
 
 Mask: TypeAlias = NDArray[np.bool_]
 """Pixels inside: shape (height, width)."""
 
-Runs: TypeAlias = NDArray[np.int64]
-"""Lengths in pixels, of runs alternately outside and inside."""
-
-_FIRST = 48  # the character of 0
-_MORE, _SIGN, _FIVE = 0x20, 0x10, 0x1F
-_MOST_CHARACTERS = 8  # of a number: 40 bits with the sign, runs of up to 5·10¹¹ pixels
 _MOST_PIXELS = 1 << 38
 
 
@@ -64,7 +58,7 @@ def encode_piece(piece: Mask, corner_xy: tuple[int, int], size_hw: tuple[int, in
     elif outside:
         runs = np.append(runs, outside)
     runs[0] += left * size_hw[0]
-    return Rle(size_hw, _compressed(runs))
+    return Rle(size_hw, compressed(runs))
 
 
 def decode_mask(rle: Rle) -> Mask:
@@ -76,10 +70,27 @@ def decode_mask(rle: Rle) -> Mask:
     return np.asarray(cv2.transpose(_decode_columns(rle)), np.uint8).view(np.bool_)
 
 
+def decode_box(rle: Rle, box_xyxy: tuple[int, int, int, int]) -> Mask:
+    """The pixels inside within a box of whole pixels of the photo, Bool["height width"] of the box; no more than its columns are decoded.
+
+    Raises:
+        InputError: the box does not lie within the photo, or the encoding is damaged.
+    """
+    left, top, right, bottom = box_xyxy
+    height, width = rle.size_hw
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise InputError(f"The box {box_xyxy} does not lie within a mask of {rle.size_hw} pixels, height and width.")
+    runs = runs_of(rle)
+    ends = np.clip(np.cumsum(runs), left * height, right * height) - left * height
+    columns = np.repeat((np.arange(len(runs)) % 2).astype(np.bool_), np.diff(ends, prepend=0)).reshape(right - left, height)
+    return np.ascontiguousarray(columns[:, top:bottom].T)
+
+
 def resize_mask(rle: Rle, size_hw: tuple[int, int]) -> Rle:
     """The mask for a picture of another size in pixels: each new pixel takes the old one at its middle (nearest neighbour).
 
-    Small parts can vanish, and the mask with them.
+    Small parts can vanish, and the mask with them. Nothing is decoded: of a mask with
+    3,300 runs, 683×512, for a photo of 12 megapixels, that takes 1.5 ms instead of 37.
 
     Raises:
         InputError: a side is below 1, or the encoding is damaged.
@@ -88,8 +99,17 @@ def resize_mask(rle: Rle, size_hw: tuple[int, int]) -> Rle:
         raise InputError(f"A mask cannot be resized to {size_hw}: height and width must be at least 1 pixel.")
     if size_hw == rle.size_hw:
         return rle
-    rows, columns = (((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(size_hw, rle.size_hw, strict=True))
-    return _encode_columns(_decode_columns(rle)[columns[:, None], rows])
+    column, top, bottom = _pieces(rle)
+    new_top, new_bottom = (_first(rows, rle.size_hw[0], size_hw[0]) for rows in (top, bottom))
+    # Each new column repeats the pieces of the old one at its middle.
+    old = ((2 * np.arange(size_hw[1]) + 1) * rle.size_hw[1]) // (2 * size_hw[1])
+    begins, counts = np.searchsorted(column, old), np.searchsorted(column, old, side="right")
+    counts -= begins
+    after = np.cumsum(counts)
+    piece = np.repeat(begins - (after - counts), counts) + np.arange(int(after[-1]))
+    start = np.repeat(np.arange(size_hw[1]) * size_hw[0], counts)
+    edges = np.stack([start + new_top[piece], start + new_bottom[piece]], 1).ravel()
+    return rle_of(np.diff(edges, prepend=0, append=size_hw[0] * size_hw[1]), size_hw)
 
 
 def mask_area(rle: Rle) -> int:
@@ -141,7 +161,7 @@ def runs_of(rle: Rle) -> Runs:
     Raises:
         InputError: the encoding is damaged, or not of a picture of its size.
     """
-    runs = _decompressed(rle)
+    runs = decompressed(rle)
     if (
         min(rle.size_hw) < 1
         or runs.size == 0
@@ -149,8 +169,17 @@ def runs_of(rle: Rle) -> Runs:
         or runs.max() > _MOST_PIXELS
         or int(runs.sum()) != rle.size_hw[0] * rle.size_hw[1]
     ):
-        raise _damaged(rle, "its runs do not fill the picture")
+        raise damaged(rle, "its runs do not fill the picture")
     return runs
+
+
+def row_runs(mask: Mask) -> Runs:
+    """Lengths of runs row by row, Int64["run"], alternately outside and inside; the first one may be 0 long. What CVAT and Label Studio count.
+
+    >>> row_runs(np.array([[False, True], [True, True]])).tolist()
+    [1, 3]
+    """
+    return _lengths(mask.ravel())
 
 
 def rle_of(runs: ArrayLike, size_hw: tuple[int, int]) -> Rle:
@@ -177,58 +206,40 @@ def rle_of(runs: ArrayLike, size_hw: tuple[int, int]) -> Rle:
         lengths, inside = lengths[lengths > 0], inside[lengths > 0]
         new = np.flatnonzero(np.concatenate([[True], inside[1:] != inside[:-1]]))
         lengths = np.concatenate([[0] * int(inside[0]), np.add.reduceat(lengths, new)])
-    return Rle((int(size_hw[0]), int(size_hw[1])), _compressed(lengths.astype(np.int64)))
+    return Rle((int(size_hw[0]), int(size_hw[1])), compressed(lengths.astype(np.int64)))
 
 
 def _encode_columns(columns: NDArray[np.uint8]) -> Rle:
     """A mask of shape (width, height), of 0 and 1."""
-    flat = columns.reshape(-1)
+    return Rle((columns.shape[1], columns.shape[0]), compressed(_lengths(columns.reshape(-1))))
+
+
+def _lengths(flat: NDArray[np.uint8] | NDArray[np.bool_]) -> Runs:
+    """Of runs alternately 0 and 1; the first may be 0 long."""
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    begin = [0, 0] if flat[0] else [0]
-    places: Runs = np.concatenate([begin, edges, [flat.size]]).astype(np.int64)
-    return Rle((columns.shape[1], columns.shape[0]), _compressed(places[1:] - places[:-1]))
+    places: Runs = np.concatenate([[0, 0] if flat[0] else [0], edges, [flat.size]]).astype(np.int64)
+    return places[1:] - places[:-1]
+
+
+def _pieces(rle: Rle) -> tuple[Runs, Runs, Runs]:
+    """The runs inside, cut where a column ends: column, first row and last row, exclusive, of each."""
+    height, ends = rle.size_hw[0], np.cumsum(runs_of(rle))
+    first, last = ends[:-1:2], ends[1::2] - 1
+    first, last = first[first <= last], last[first <= last]
+    counts = last // height - first // height + 1
+    after = np.cumsum(counts)
+    begins = after - counts
+    column = np.arange(int(counts.sum())) + np.repeat(first // height - begins, counts)
+    top, bottom = np.zeros(len(column), np.int64), np.full(len(column), height)
+    top[begins], bottom[after - 1] = first % height, last % height + 1
+    return column, top, bottom
+
+
+def _first(rows: Runs, old: int, new: int) -> Runs:
+    """Of `new` rows, the first one whose middle lies at or below the upper edge of such a row of `old` ones."""
+    return -((old - 2 * new * rows) // (2 * old))
 
 
 def _decode_columns(rle: Rle) -> NDArray[np.uint8]:
     runs = runs_of(rle)
     return np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs).reshape(rle.size_hw[::-1])
-
-
-def _compressed(runs: Runs) -> bytes:
-    numbers = runs.copy()
-    numbers[3:] -= runs[1:-2]
-    # As many characters as bits and a sign need, 5 each; the bits of x below 0 are those of ~x.
-    lengths = np.ones(len(numbers), np.int64)
-    magnitudes = np.where(numbers < 0, ~numbers, numbers) >> 4
-    while magnitudes.any():
-        lengths += magnitudes > 0
-        magnitudes >>= 5
-    starts = np.cumsum(lengths) - lengths
-    text = np.empty(int(lengths.sum()), np.uint8)
-    for place in range(int(lengths.max())):
-        these = np.flatnonzero(lengths > place)
-        more = np.where(lengths[these] > place + 1, _MORE, 0)
-        text[starts[these] + place] = ((numbers[these] >> (5 * place)) & _FIVE | more) + _FIRST
-    return text.tobytes()
-
-
-def _decompressed(rle: Rle) -> Runs:
-    text = np.frombuffer(rle.counts, np.uint8).astype(np.int64) - _FIRST
-    if not text.size or text.min() < 0 or text.max() >= 2 * _MORE or text[-1] & _MORE:
-        raise _damaged(rle, "its text is cut off, or has characters that do not belong there")
-    ends = np.flatnonzero(text & _MORE == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > _MOST_CHARACTERS:
-        raise _damaged(rle, "a run in it is longer than any picture")
-    places = np.arange(len(text)) - np.repeat(starts, lengths)
-    numbers = np.add.reduceat((text & _FIVE) << (5 * places), starts)
-    numbers -= np.where(text[ends] & _SIGN != 0, 1 << (5 * lengths), 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])  # differences begin with the fourth number, so the first stands apart
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
-
-
-def _damaged(rle: Rle, why: str) -> InputError:
-    start = rle.counts[:24].decode("ascii", "backslashreplace")
-    return InputError(f"The mask {start!r} of {rle.size_hw} pixels, height and width, is damaged: {why}. Make it again with encode_mask.")

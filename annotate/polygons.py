@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from preprocess import InputError
 
 from ._opencv import cv2
-from .masks import Mask, decode_mask, encode_mask, mask_box
+from .masks import Mask, decode_box, encode_mask, mask_box
 from .region import Rle
 
 Ring: TypeAlias = NDArray[np.float64]
@@ -50,7 +50,7 @@ def polygons_of(rle: Rle) -> tuple[Polygon, ...]:
     if box is None:
         return ()
     left, top, right, bottom = map(int, box)
-    mask = decode_mask(rle)[top:bottom, left:right]
+    mask = decode_box(rle, (left, top, right, bottom))
     parts = np.asarray(cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=4)[1])
     outer: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}

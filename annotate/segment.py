@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -13,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess import InputError, RgbImage, WeightsError, choose
+from preprocess import InputError, RgbImage, WeightsError, as_tuples, choose, folders_of, write_weights_facts
 
 FORMAT = 1
 """Of a segmenter's weights.json."""
@@ -137,15 +138,13 @@ class SegmenterFacts:
                 raise WeightsError(f"{folder} holds an {kind}, not a segmenter. Name a segmenter's folder.")
             if number > FORMAT:  # before the rest, which may have fields of that format
                 raise WeightsError(f"{file} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
-            return cls(**_tuples(facts | {"frame": Frame(**_tuples(facts["frame"]))}))
+            return cls(**as_tuples(facts | {"frame": Frame(**as_tuples(facts["frame"]))}))
         except (OSError, ValueError, KeyError, TypeError, InputError) as error:
             raise WeightsError(f"{file} is missing or damaged ({error}). {remedy(folder)}") from error
 
     def write(self, folder: Path) -> None:
         """Replace the folder's `weights.json` in one step."""
-        fresh = folder / "weights.json.new"
-        fresh.write_text(json.dumps({"kind": KIND, "format": FORMAT} | asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        fresh.replace(folder / "weights.json")
+        write_weights_facts(folder, {"kind": KIND, "format": FORMAT} | asdict(self))
 
     def identity(self, frame: Frame) -> str:
         """Sha256 over all that decides a map: the graph, the labels, and how it is fed."""
@@ -174,7 +173,14 @@ def remedy(folder: Path) -> str:
     """What to do about a segmenter's folder that is damaged."""
     if folder.name == "builtin":
         return "Install Pellucid again: pip install --force-reinstall pellucid"
-    return f"Export the segmenter {folder.name} again, or copy its folder again."
+    if folder.name.startswith("."):  # it is being made
+        return "See that its files are whole, or take another model."
+    try:
+        source = str(dict(json.loads((folder / "weights.json").read_text(encoding="utf-8"))).get("source") or "SOURCE")
+    except (OSError, ValueError, TypeError):
+        source = "SOURCE"
+    command = shlex.join(["pellucid", "segmenters", "add", source.removeprefix("path:"), "--name", folder.name, "--force"])
+    return f"Add it again in its place, as it was added: {command}"
 
 
 def builtin_folder() -> Path:
@@ -190,6 +196,11 @@ SEGMENTERS: Mapping[str, Callable[[SegmenterOptions], Segmenter]] = {"builtin": 
 """Segmenters that need nothing added; those that were added are known by their folder's name."""
 
 
+def segmenter_folders(models: Path | None) -> list[Path]:
+    """Folders of segmenters that were added, by name; encoders, which lie beside them, are left out."""
+    return folders_of(models, KIND)
+
+
 def load_segmenter(name: str = "builtin", options: SegmenterOptions | None = None) -> Segmenter:
     """The segmenter called `name`: one that is built in, or one that was added; ready to run.
 
@@ -200,7 +211,7 @@ def load_segmenter(name: str = "builtin", options: SegmenterOptions | None = Non
     options = options or SegmenterOptions()
     if name in SEGMENTERS:
         return SEGMENTERS[name](options)
-    added = {file.parent.name: file.parent for file in sorted(options.models.glob("[!.]*/weights.json"))} if options.models else {}
+    added = {folder.name: folder for folder in segmenter_folders(options.models)}
     return open_segmenter(choose({**dict.fromkeys(SEGMENTERS, Path()), **added}, name, "segmenter"), options)
 
 
@@ -213,7 +224,3 @@ def open_segmenter(folder: Path, options: SegmenterOptions | None = None) -> Seg
     from ._onnx_segmenter import OnnxSegmenter
 
     return OnnxSegmenter(folder, options)
-
-
-def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}

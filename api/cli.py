@@ -9,12 +9,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from . import haze_evaluation  # noqa: F401 (its commands join those of evaluation)
+from . import haze_evaluation, segmentation_evaluation  # noqa: F401 (their commands join those of evaluation)
 from .arguments import MINUS, protected
 from .dehazing import dehaze as dehaze_command
 from .evaluation import evaluate_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
+from .segmenters import segmenters_app
 
 app = typer.Typer(
     name="pellucid",
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
+app.add_typer(segmenters_app, name="segmenters")
 app.command("dehaze")(dehaze_command)
 
 
@@ -42,6 +44,10 @@ def index(
             "--dehaze", metavar="auto|none|NAME", help="Which photos are found through a dehazed version too.", show_default="auto"
         ),
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option("--regions", metavar="none|builtin|NAME", help="What finds the regions of photos; a+b joins.", show_default="as before, none"),
+    ] = None,
     precision: PrecisionOption = None,
     runtime: RuntimeOption = None,
     max_megapixels: MegapixelsOption = None,
@@ -56,7 +62,7 @@ def index(
     with quiet_decoders(), progress_bar(not as_json) as move:
         report = run_index(
             roots or [], dry_run=dry_run, on_progress=move, on_note=lambda line: typer.echo(line, err=True), library=library, encoder=encoder,
-            dehaze=dehaze, precision=precision, runtime=runtime, exclude=exclude or None, include_hidden=include_hidden,
+            dehaze=dehaze, regions=regions, precision=precision, runtime=runtime, exclude=exclude or None, include_hidden=include_hidden,
             max_megapixels=max_megapixels, jobs=jobs,
         )  # fmt: skip
     if as_json:
@@ -74,6 +80,10 @@ def search(
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="A condition on columns, such as iso < 400.")] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--in", metavar="images|regions|both", help="What is compared.", show_default="both where there are regions"),
+    ] = None,
     library: LibraryOption = None,
     encoder: EncoderOption = None,
     max_megapixels: MegapixelsOption = None,
@@ -98,7 +108,7 @@ def search(
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
             typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
     answer = run_search(
-        terms, k=k, where=where, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
+        terms, k=k, where=where, within=within, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
     )
     hits = answer.hits
     if answer.note is not None:
@@ -116,6 +126,7 @@ def search(
             {
                 "terms": terms,
                 "where": where,
+                "in": answer.within,
                 "encoder": answer.encoder,
                 "missing": answer.coverage.missing,
                 "hits": [hit.as_dict() for hit in hits],

@@ -28,6 +28,7 @@ def library_stats(library: Library) -> dict[str, Any]:
 
     store = Store(library)
     images = store.images(["root", "digest", "format", "taken_at", "camera", "byte_size", "dehazed"])
+    annotations = store.regions.annotations()
     taken = sorted(day for day in images["taken_at"].to_pylist() if day)
     current = library.file.current
     by_root = Counter(images["root"].to_pylist())
@@ -42,6 +43,9 @@ def library_stats(library: Library) -> dict[str, Any]:
         "taken": [taken[0], taken[-1]] if taken else None,
         "failures": len(store.failures()),
         "dehaze": library.file.dehaze,
+        "regions": library.file.regions,
+        "regions_found": sum(annotated.regions for annotated in annotations.values()),
+        "regions_by_people": sum(annotated.human for annotated in annotations.values()),
         "dehazed_photos": images.num_rows - images["dehazed"].null_count,
         "recipe": library.file.recipes.get(current) if current else None,
         "recipes": recipe_facts(library, store),

@@ -75,6 +75,10 @@ def report_summary(report: Report) -> None:
         out.print(
             f"Left alone, not photos: {', '.join(f'{count} {plain(suffix)}' for suffix, count in kinds[:8])}{', ...' if len(kinds) > 8 else ''}"
         )
+    if report.annotated:
+        out.print(
+            f"{report.regions:,} {'region' if report.regions == 1 else 'regions'} found in {report.annotated:,} {'photo' if report.annotated == 1 else 'photos'}."
+        )
     if report.dehazed:
         out.print(f"{report.dehazed:,} {'photo' if report.dehazed == 1 else 'photos'} can be found through a dehazed version too.")
     if report.kept:

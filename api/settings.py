@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         None,
         description="which photos are dehazed for a second vector: `auto`, `none`, or a dehazer for all; unset: as before, `auto` in a new library",
     )
+    regions: str | None = Field(
+        None,
+        description="what finds the regions of photos: `none`, `builtin`, `proposals`, an added segmenter, or several joined by `+`; unset: as before, "
+        "`none` in a new library",
+    )
     exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not indexed")
     include_hidden: bool = Field(False, description="whether names that start with a dot are indexed")
     max_megapixels: float = Field(180, gt=0, allow_inf_nan=False, description="photos with more are refused before they are decoded")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, LibraryNotFound, RecipeMismatch, WeightsError, choose
+from preprocess import InputError, LibraryNotFound, RecipeMismatch, WeightsError, choose, kind_of, remove_model
 from search import (
     ENCODERS,
     Coverage,
@@ -19,7 +19,6 @@ from search import (
     made_by,
     make_derived,
     recipes_of,
-    remove_model,
     use_command,
 )
 
@@ -165,8 +164,10 @@ def _known(name: str, library: Library | None, settings: Settings) -> Path | Non
 
 
 def _is_model(entry: Path) -> bool:
-    """Whether it is a model's folder, perhaps a damaged one, or a link that leads nowhere now; not something else that lies there."""
-    return any((entry / file).exists() for file in ("weights.json", "image.onnx")) or (entry.is_symlink() and not entry.exists())
+    """Whether it is an encoder's folder, perhaps a damaged one, or a link that leads nowhere now; not something else that lies there."""
+    if entry.is_symlink() and not entry.exists():
+        return True
+    return any((entry / file).exists() for file in ("weights.json", "image.onnx")) and kind_of(entry) == "encoder"
 
 
 def run_compare(first: str, second: str, *, sample: int, library: Path | None, on_progress: Callable[[int, int], None]) -> dict[str, Any]:

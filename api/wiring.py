@@ -73,6 +73,7 @@ def run_index(
     **given: Any,
 ) -> Report:
     """Build with the settings; `on_note` gets one line where the precision was measured."""
+    from annotate import RegionMakerOptions, load_region_maker
     from indexer import BuildOptions, WalkOptions, build
 
     settings = load_settings(**given)
@@ -83,9 +84,13 @@ def run_index(
         jobs=settings.jobs,
         dry_run=dry_run,
         dehaze=settings.dehaze,
+        regions=settings.regions,
+        models=settings.models.expanduser(),
     )
     if settings.dehaze is not None:
         load_rule(settings.dehaze)  # before a library is made
+    if settings.regions is not None:
+        load_region_maker(settings.regions, RegionMakerOptions(options.models))
     for root in roots:
         if not root.expanduser().is_dir() and not (folder / "library.json").is_file():
             raise InputError(f"There is no folder {root}. Check the name, or mount the disk it is on.")
@@ -126,9 +131,9 @@ def _with_precision(library: Library, settings: Settings, roots: Sequence[Path],
     return load_encoder(name, encoder_options(settings, decision.precision)), decision.line
 
 
-def run_search(terms: Sequence[str], *, k: int, where: str | None, **given: Any) -> Answer:
+def run_search(terms: Sequence[str], *, k: int, where: str | None, within: str | None = None, **given: Any) -> Answer:
     """Hits with the settings. `auto` runs the graphs here, GPU or not: importing torch takes longer than a query of any model."""
-    query = Query(tuple(Term.parse(term) for term in terms), k, where)
+    query = Query(tuple(Term.parse(term) for term in terms), k, where, within)
     settings = load_settings(**given)
     if settings.runtime == "auto":
         settings = settings.model_copy(update={"runtime": "onnx"})
@@ -203,6 +208,7 @@ def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: 
     images = store.images(["root", "path", "digest"])
     left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
     left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
+    left |= {("", digest) for digest in store.regions.left(digests)}
     for recipe in library.file.plain_recipes():
         derived = open_derived(library, recipe)
         try:

@@ -11,19 +11,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotate import RegionMakerOptions, load_region_maker
 from preprocess import Limits, PellucidError, load_rule
-from search import Failure, Library, Store, make_derived
+from search import Library, Store, make_derived
 
+from .commit import Writer
+from .encoding import Embedded, embed
 from .inventory import Inventory
 from .plan import Plan, plan
+from .regions import RegionStage
 from .report import Report
 from .roots import chosen_roots
-from .stages import Embedded, Loader, embed, read
+from .stages import Loader, read
 from .switch import describe, measure, settle
 from .walk import Found, Passed, WalkOptions, walk
 
 if TYPE_CHECKING:
-    from search import Encoder, Key, Vectors
+    from search import Encoder, Key
 
 COMMIT_PHOTOS, COMMIT_S = 1024, 20.0
 """A commit costs about 40 ms, so it is made after this many photos or seconds: that much is read again after a kill."""
@@ -31,13 +35,16 @@ COMMIT_PHOTOS, COMMIT_S = 1024, 20.0
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How a build walks, reads and dehazes. `jobs` 0 means one reading thread for each core; `dehaze` none the library's own rule, `auto` in a new one."""
+    """How a build walks, reads, dehazes and looks for regions. `jobs` 0 means one reading thread for each core; `dehaze` none the library's own rule,
+    `auto` in a new one; `regions` none the library's own makers, `none` in a new one, and `models` is the folder of segmenters that were added."""
 
     walk: WalkOptions = field(default_factory=WalkOptions)
     limits: Limits = field(default_factory=Limits)
     jobs: int = 0
     dry_run: bool = False
     dehaze: str | None = None
+    regions: str | None = None
+    models: Path | None = None
 
 
 def build(
@@ -53,7 +60,8 @@ def build(
 
     Raises:
         InputError: a root is not a folder.
-        UnknownName: there is no such way to dehaze.
+        UnknownName: there is no such way to dehaze, or no such maker of regions.
+        WeightsError: the files of an encoder or a segmenter are missing or damaged.
         LibraryBusy, LibraryError: the library cannot be written.
     """
     options = options or BuildOptions()
@@ -72,13 +80,20 @@ class _Build:
             self.recipe = encoder.recipe
             self.dehaze = options.dehaze or library.file.dehaze or "auto"
             self.rule = load_rule(self.dehaze)
-            self.held = Inventory(self.store, self.recipe, self.rule)
+            self.regions = options.regions or library.file.regions or "none"
+            self.stage = RegionStage(load_region_maker(self.regions, RegionMakerOptions(options.models)), self.store, self.recipe, encoder)
+            self.held = Inventory(self.store, self.recipe, self.rule, self.stage)
+            self.writer = Writer(self.store, self.recipe, self.held, self.report)
 
     def run(self, roots: Sequence[Path]) -> Report:
         with self.report.timed("walk"):
             chosen = chosen_roots(self.library, roots)
-            if self.library.file.current not in (None, self.recipe.id) or self.library.file.dehaze_rule != self.rule.id:
-                chosen += [root for root in self.library.file.roots if root not in chosen]  # another recipe or rule needs every photo again
+            file = self.library.file
+            if file.current not in (None, self.recipe.id) or (file.dehaze_rule, file.regions_maker or "none") != (
+                self.rule.id,
+                self.stage.id,
+            ):
+                chosen += [root for root in file.roots if root not in chosen]  # another recipe, rule or maker needs every photo again
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
         if self.options.dry_run:
@@ -88,8 +103,10 @@ class _Build:
         self.store.register(self.recipe)
         if self.library.file.current is None:
             self.store.use(self.recipe)
-        if self.library.file.dehaze != self.dehaze:
-            self.library.write(replace(self.library.file, dehaze=self.dehaze))
+        now = self.library.file
+        seen = now.regions_maker if now.regions_maker == self.stage.id else None  # until all photos were looked at by this maker
+        if (now.dehaze, now.regions, now.regions_maker) != (self.dehaze, self.regions, seen):
+            self.library.write(replace(now, dehaze=self.dehaze, regions=self.regions, regions_maker=seen))
         describe(self.store, self.recipe, self.report)
         self.held.watch(file.key for file in todo.reembed)
         fresh: dict[Key, str] = {}
@@ -147,45 +164,20 @@ class _Build:
         pending: list[Embedded] = []
         last = time.monotonic()
         try:
-            loader = Loader(self.encoder, self.options.limits, self.held.judged, self.rule)
-            loaded = read(todo.todo, loader, self.report, pool, ahead=4 * threads + self.encoder.batch_size)
-            for batch in embed(loaded, self.encoder, self.held.embedded, self.report):
+            loader = Loader(self.encoder, self.options.limits, self.held.judged, self.rule, self.stage)
+            # Photos with regions wait with some ten crops each, so there are fewer of them.
+            ahead = 4 * threads + self.encoder.batch_size // (1 if self.stage.maker is None else 16)
+            loaded = read(todo.todo, loader, self.report, pool, ahead)
+            for batch in embed(loaded, self.encoder, self.held.embedded, self.report, self.stage):
                 pending.append(batch)
                 self.on_progress(self.report)
                 if sum(len(b.items) for b in pending) >= COMMIT_PHOTOS or time.monotonic() - last > COMMIT_S:
                     ready, pending, last = pending, [], time.monotonic()  # a commit that fails halfway is not tried again below
-                    self._commit(ready, fresh)
+                    fresh.update(self.writer.commit(ready))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self._commit(pending, fresh)
+            fresh.update(self.writer.commit(pending))
             self.on_progress(self.report)
-
-    def _commit(self, batches: Sequence[Embedded], fresh: dict[Key, str]) -> None:
-        """Vectors first, then the rows that need them: a kill between the two leaves no half photo."""
-        with self.report.timed("write"):
-            for_rows = [item for batch in batches for item in batch.items]
-            for enhancer in sorted({source[0] for batch in batches for source in batch.sources}):
-                self._add_vectors(enhancer, [batch.of(enhancer) for batch in batches])
-            self.store.put_images([item.row for item in for_rows if not self.held.stands(item)], known=self.held.known)
-            keys = [item.found.key for item in for_rows]
-            self.store.clear_failures(key for key in keys if key in self.held.failures)
-            for item in for_rows:
-                if item.error is not None:
-                    self.report.fail(item.found, item.error)
-            errors = self.report.take_errors()
-            self.store.record_failures(
-                [Failure(*item.key, item.byte_size, item.modified_ns, type(error).__name__, str(error)) for item, error in errors]
-            )
-            fresh.update((item.found.key, item.digest) for item in for_rows)
-            self.report.dehazed += sum(item.row.get("dehazed") is not None for item in for_rows)
-
-    def _add_vectors(self, enhancer: str, parts: Sequence[tuple[list[str], Vectors]]) -> None:
-        """Write the vectors of the photos as they are, or of those that went through an enhancer."""
-        import numpy as np
-
-        recipe = self.recipe.through(enhancer)
-        self.store.register(recipe)
-        self.store.add_vectors(recipe, [digest for digests, _ in parts for digest in digests], np.concatenate([rows for _, rows in parts]))
 
     def _finish(self, todo: Plan, fresh: dict[Key, str]) -> None:
         """Forget what is gone, count what happened, tidy, and write the cache."""
@@ -215,8 +207,11 @@ class _Build:
         self.store.clear_failures(self.stale)
         if self.rule.dehazer is None:
             self.store.forget_dehazed(self.rule.id)
-        if self.library.file.dehaze_rule != self.rule.id:  # all roots were visited then; a build that was killed does so again
-            self.library.write(replace(self.library.file, dehaze_rule=self.rule.id))
+        if self.stage.maker is None:
+            self.store.regions.drop_machine()
+        done = replace(self.library.file, dehaze_rule=self.rule.id, regions_maker=self.stage.id)
+        if done != self.library.file:  # all roots were visited then; a build that was killed does so again
+            self.library.write(done)
         settle(self.store, self.recipe, report)
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from preprocess import ImageError, InputError, Limits
 from search import PLAIN, Library, Store, nearest_others
 
+from .encoding import embed
 from .report import Report
-from .stages import Loaded, Loader, embed, read
+from .stages import Loaded, Loader, read
 from .walk import Found
 
 if TYPE_CHECKING:

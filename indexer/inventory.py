@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from preprocess import DehazeRule
     from search import Key, Recipe
 
+    from .regions import RegionStage
     from .stages import Loaded, Source
 
 
 class Inventory:
     """Read once. Only `embedded`, the vectors that there are by enhancer and digest, grows while a build makes more."""
 
-    def __init__(self, store: Store, recipe: Recipe, rule: DehazeRule) -> None:
-        self.rule = rule
+    def __init__(self, store: Store, recipe: Recipe, rule: DehazeRule, regions: RegionStage) -> None:
+        self.rule, self.regions = rule, regions
         self.images = store.images()
         root, path, *rest = (self.images[name].to_pylist() for name in ("root", "path", "digest", "byte_size", "modified_ns"))
         self._keys: list[Key] = list(zip(root, path, strict=True))
@@ -33,14 +34,14 @@ class Inventory:
         self._row_of_key: dict[Key, int] = {}
 
     def complete(self) -> set[Key]:
-        """Photos that need not be read: judged by this rule, and with every vector that they should have."""
+        """Photos that need not be read: judged by this rule, looked at for regions, and with every vector that they should have."""
         columns = (self.images[name].to_pylist() for name in ("digest", "haze", "dehazed", "dehaze_rule"))
         complete: set[Key] = set()
         for key, digest, haze, dehazed, rule in zip(self._keys, *columns, strict=True):
             # Nothing has to be seen again where nothing is to be dehazed: such rows are changed where they are.
             judged = rule == self.rule.id or (haze is not None and self.rule.dehazer is None)
             wanted = dehazed is None or self.rule.dehazer is None or (dehazed, digest) in self.embedded
-            if judged and wanted and (PLAIN, digest) in self.embedded:
+            if judged and wanted and (PLAIN, digest) in self.embedded and self.regions.complete(digest):
                 complete.add(key)
         return complete
 

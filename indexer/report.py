@@ -19,7 +19,7 @@ class Report:
 
     Of the `photos` in the library, `without_vector` lack one of this `recipe`, which the command `finish` makes. `searches_use` is the encoder
     that searches use; where it is another, the command `switch` changes that. `replaced` are past versions that this recipe took over from.
-    `dehazed` of the files that were read can now be found through a dehazed version too.
+    `dehazed` of the files that were read can now be found through a dehazed version too. In `annotated` photos, `regions` were found.
     """
 
     total: int = 0
@@ -35,6 +35,8 @@ class Report:
     kept: int = 0
     reembedded: int = 0
     dehazed: int = 0
+    annotated: int = 0
+    regions: int = 0
     photos: int = 0
     without_vector: int = 0
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "photos", "without_vector",
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "annotated", "regions", "photos", "without_vector",
                  "recipe", "searches_use", "finish", "switch", "replaced", "precision_note")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "failed": self.failed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -23,12 +23,15 @@ from preprocess import (
 )
 from search import FACT_COLUMNS, PLAIN, image_row
 
+from .regions import NO_REGIONS, Regions
 from .report import Report
 from .walk import Found
 
 if TYPE_CHECKING:
-    from preprocess import DehazeRule, RgbImage
-    from search import Encoder, Prepared, Vectors
+    from preprocess import DehazeRule, Photo, RgbImage
+    from search import Encoder, Prepared
+
+    from .regions import RegionStage
 
 Source = tuple[str, str]  # enhancer, digest
 
@@ -38,34 +41,21 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer.
+    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer, and `regions` what it got.
 
-    `error` says why there is no dehazed version where there should be one: the photo is found as it is, and the next build tries again.
+    `error` says why there is no dehazed version, or no region, where there should be: the photo is found as it is, and the next build tries again.
     """
 
     found: Found
     row: dict[str, Any]
     prepared: Mapping[str, Prepared]
     error: PellucidError | None = None
+    regions: Regions = NO_REGIONS
 
     @property
     def digest(self) -> str:
         """Sha256 of the bytes that were read."""
         return str(self.row["digest"])
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """A batch in columns; `vectors` has a row for each of the `sources`, Float32["source dim"]: an enhancer and a digest."""
-
-    items: list[Loaded]
-    sources: list[Source]
-    vectors: Vectors
-
-    def of(self, enhancer: str) -> tuple[list[str], Vectors]:
-        """The digests whose pixels went through this enhancer, and their rows."""
-        at = [number for number, source in enumerate(self.sources) if source[0] == enhancer]
-        return [self.sources[number][1] for number in at], self.vectors[at]
 
 
 def map_ahead(function: Callable[[In], Out], items: Iterable[In], pool: Executor, ahead: int) -> Iterator[Out]:
@@ -88,15 +78,20 @@ RowsByDigest: TypeAlias = "Callable[[str], tuple[Mapping[str, Any] | None, bool]
 
 
 class Loader:
-    """Reads one file: bytes, digest, pixels, facts, haze. Safe to call from many threads. Without a rule, haze is not looked at."""
+    """Reads one file: bytes, digest, pixels, facts, haze, regions. Safe to call from many threads. Without a rule, haze is not looked at, and without a
+    stage for them, neither are regions."""
 
-    def __init__(self, encoder: Encoder, limits: Limits, known: RowsByDigest, rule: DehazeRule | None = None) -> None:
-        self.encoder, self.limits, self.known, self.rule = encoder, limits, known, rule
+    def __init__(
+        self, encoder: Encoder, limits: Limits, known: RowsByDigest, rule: DehazeRule | None = None, regions: RegionStage | None = None
+    ) -> None:
+        self.encoder, self.limits, self.known, self.rule, self.regions = encoder, limits, known, rule, regions
 
     def __call__(self, found: Found) -> Loaded | tuple[Found, PellucidError]:
         """The loaded file, or the file with the error that stopped it."""
         try:
             return self.load(found)
+        except WeightsError:
+            raise  # no photo's fault
         except PellucidError as error:
             return found, error
         except Exception as error:
@@ -119,9 +114,10 @@ class Loader:
         }
         sidecar = sidecar_keywords(found.file)
         known, complete = self.known(place["digest"])
+        complete = complete and (self.regions is None or self.regions.complete(place["digest"]))
         if known is not None and complete and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
             return Loaded(found, {**known, **place}, {})
-        photo = decode(data, str(found.file), self.limits, self.encoder.side)
+        photo = decode(data, str(found.file), self.limits, self.regions.side if self.regions is not None else self.encoder.side)
         words = dict.fromkeys((*photo.facts.keywords, *sidecar))
         facts = {name: getattr(photo.facts, name) for name in FACT_COLUMNS}
         row = image_row(**place, **facts, format=photo.format, width=photo.width, height=photo.height, keywords="; ".join(words) or None)
@@ -133,7 +129,26 @@ class Loader:
             versions |= dehazed
         except Exception as error:  # what is there only to help never costs the photo
             failed = ImageError(f"{found.file} could not be dehazed: {type(error).__name__}: {error}. It can be found as it is.")
-        return Loaded(found, row | haze, {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()}, failed)
+        prepared = {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()}
+        try:
+            regions = self._regions(place["digest"], photo, len(versions) > 1)
+        except WeightsError:
+            raise
+        except Exception as error:
+            regions = NO_REGIONS
+            failed = ImageError(
+                f"The regions of {found.file} could not be found: {type(error).__name__}: {error}. The photo can be found as a whole."
+            )
+        return Loaded(found, row | haze, prepared, failed, regions)
+
+    def _regions(self, digest: str, photo: Photo, hazy: bool) -> Regions:
+        """The photo's regions, where it lacks some; seen through the haze, where it was dehazed."""
+        if self.regions is None or self.regions.complete(digest):
+            return NO_REGIONS
+        pixels = photo.pixels
+        if hazy and self.rule is not None and self.rule.dehazer is not None:
+            pixels = self.rule.dehazer(reduced(pixels, self.regions.short, DEHAZED_PIXELS))
+        return self.regions(digest, pixels, (photo.width, photo.height))
 
     def _dehazed(self, pixels: RgbImage, haze: dict[str, Any]) -> tuple[dict[str, Any], dict[str, RgbImage]]:
         """The columns about haze, and the dehazed version if there should be one. What was decided before stands, also for another encoder."""
@@ -156,55 +171,3 @@ def read(items: Iterable[Found], loader: Loader, report: Report, pool: Executor,
             yield outcome
         else:
             report.fail(*outcome)
-
-
-def embed(items: Iterable[Loaded], encoder: Encoder, embedded: set[Source], report: Report) -> Iterator[Embedded]:
-    """Batches with the vectors that are not `embedded` yet; a batch that fails in the encoder is tried again photo by photo.
-
-    Raises:
-        WeightsError: the encoder fails on every photo of a batch: that is no photo's fault.
-    """
-    batch: list[Loaded] = []
-    fresh: dict[Source, Prepared] = {}
-    for item in items:
-        batch.append(item)
-        sources = {(enhancer, item.digest): prepared for enhancer, prepared in item.prepared.items()}
-        fresh.update({source: prepared for source, prepared in sources.items() if source not in embedded})
-        if len(fresh) >= encoder.batch_size or len(batch) >= 256:
-            yield _encoded(batch, fresh, encoder, embedded, report)
-            batch, fresh = [], {}
-    if batch:
-        yield _encoded(batch, fresh, encoder, embedded, report)
-
-
-def _encoded(batch: list[Loaded], fresh: dict[Source, Prepared], encoder: Encoder, embedded: set[Source], report: Report) -> Embedded:
-    import numpy as np
-
-    with report.timed("encode"):
-        sources = list(fresh)
-        try:
-            vectors = encoder.encode_images(list(fresh.values()))
-        except WeightsError:
-            raise
-        except Exception:
-            rows, sources, broken = [], [], {}
-            for source, prepared in fresh.items():
-                try:
-                    rows.append(encoder.encode_images([prepared]))
-                    sources.append(source)
-                except Exception as error:
-                    broken[source[1]] = error
-            if len(broken) > 1 and not rows:
-                said = next(iter(broken.values()))
-                raise WeightsError(
-                    f"The encoder {encoder.recipe.encoder!r} fails on every photo: {type(said).__name__}: {said}. What was done before is kept. "
-                    f"See that its memory suffices, and that its files are whole: pellucid models verify {encoder.recipe.encoder}"
-                ) from said
-            for item in batch:
-                if item.digest in broken:
-                    report.fail(item.found, ImageError(f"{item.found.file} could not be encoded: {broken[item.digest]}"))
-            batch = [item for item in batch if item.digest not in broken]
-            vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.recipe.dim), np.float32)
-    embedded.update(sources)
-    # Without the pixels: those of a thousand photos that wait for a commit would take 20 MB.
-    return Embedded([replace(item, prepared={}) for item in batch], sources, vectors)

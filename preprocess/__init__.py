@@ -32,6 +32,9 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from ._opencv import cv2
+    from ._session import GraphOptions, open_session
+    from ._torch_files import graph_errors, misfits, read_state, write_onnx
     from .atmosphere import add_haze
     from .comparison import jpeg_bytes, png_bytes, side_by_side
     from .dehaze import DEHAZE_RULES, DEHAZED_SHORT, DEHAZERS, Dehazer, DehazeRule, Judged, load_dehazer, load_rule, rule_of
@@ -45,13 +48,42 @@ if TYPE_CHECKING:
     from .image import Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
     from .original import Original, decode_original, peek_size
+    from .probe_photos import example_photos, real_photos
+    from .progress import Progress, no_progress
     from .remote import fetch
     from .resize import Fit, fit, reduced, squash
     from .save import edited_name, encode_edited, write_whole
+    from .staging import remove_model, staged, writing_models
+    from .storage import storage_errors, try_lock
+    from .weights import (
+        Fault,
+        as_tuples,
+        check_file,
+        check_name,
+        digest_of,
+        file_faults,
+        first_line,
+        folders_of,
+        kind_of,
+        safe_name,
+        write_weights_facts,
+        wrong_files,
+    )
 
 # Module -> names, imported when first used: `pellucid --help` needs the errors and must not wait for numpy and Pillow. No such module may have
 # the name of a function in it: importing `preprocess.fetch` would put the module where people expect the function.
 _HOMES = {
+    "_opencv": ("cv2",),
+    "_session": (
+        "GraphOptions",
+        "open_session",
+    ),
+    "_torch_files": (
+        "graph_errors",
+        "misfits",
+        "read_state",
+        "write_onnx",
+    ),
     "atmosphere": ("add_haze",),
     "comparison": (
         "jpeg_bytes",
@@ -115,6 +147,14 @@ _HOMES = {
         "decode_original",
         "peek_size",
     ),
+    "probe_photos": (
+        "example_photos",
+        "real_photos",
+    ),
+    "progress": (
+        "Progress",
+        "no_progress",
+    ),
     "remote": ("fetch",),
     "resize": (
         "Fit",
@@ -127,19 +167,45 @@ _HOMES = {
         "encode_edited",
         "write_whole",
     ),
+    "staging": (
+        "remove_model",
+        "staged",
+        "writing_models",
+    ),
+    "storage": (
+        "storage_errors",
+        "try_lock",
+    ),
+    "weights": (
+        "Fault",
+        "as_tuples",
+        "check_file",
+        "check_name",
+        "digest_of",
+        "file_faults",
+        "first_line",
+        "folders_of",
+        "kind_of",
+        "safe_name",
+        "write_weights_facts",
+        "wrong_files",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES",
-    "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "FetchError", "FilterError", "Fit", "Gate", "ImageCorrupt", "ImageError",
-    "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged",
-    "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "QueryError",
-    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze", "choose", "decode",
-    "decode_original", "depth_heat_map", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "fetch", "find_pairs",
-    "find_sources", "fit", "haze_density", "is_photo", "jpeg_bytes", "load_dehazer", "load_rule", "peek_size", "png_bytes",
-    "read_bytes", "read_facts", "read_image", "reduced", "region_depth", "relative_depth", "rule_of", "side_by_side", "sidecar_keywords",
-    "squash", "write_whole",
+    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON",
+    "RAW_SUFFIXES", "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "Fault", "FetchError", "FilterError", "Fit", "Gate",
+    "GraphOptions", "ImageCorrupt", "ImageError", "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError",
+    "Judged", "LibraryBusy", "LibraryDamaged", "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original",
+    "PellucidError", "Photo", "Progress", "QueryError", "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull",
+    "UnknownName", "WeightsError", "add_haze", "as_tuples", "check_file", "check_name", "choose", "cv2", "decode", "decode_original",
+    "depth_heat_map", "digest_of", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "example_photos", "fetch",
+    "file_faults", "find_pairs", "find_sources", "first_line", "fit", "folders_of", "graph_errors", "haze_density", "is_photo",
+    "jpeg_bytes", "kind_of", "load_dehazer", "load_rule", "misfits", "no_progress", "open_session", "peek_size", "png_bytes",
+    "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth", "relative_depth", "remove_model",
+    "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged", "storage_errors", "try_lock", "write_onnx",
+    "write_weights_facts", "write_whole", "writing_models", "wrong_files",
 ]  # fmt: skip
 
 

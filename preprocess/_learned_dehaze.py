@@ -6,21 +6,21 @@ what they were trained on. What they find is smoothed along the edges of the pic
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ._opencv import cv2
+from ._session import GraphOptions, open_session
 from .errors import InputError, WeightsError
 from .guided_filter import GuidedFilter, fit_guided_filter, reduced, strips
 from .image import RgbImage
 from .recovery import Veil, recover
+from .weights import check_file
 
 FOLDER = Path(__file__).parent / "builtin"
 FORMAT = 1
@@ -46,14 +46,9 @@ class _Network:
     def __init__(self, name: str, view: _View) -> None:
         self.view = view
         graph, self.facts = _verified(name)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # photos are dealt out to threads already
-        options.enable_cpu_mem_arena = False  # it would keep the memory of as many tiles as there were threads
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's own errors have no common parent
-            raise WeightsError(f"{FOLDER / name}.onnx does not load: {error}. {_REMEDY}") from error
+        self._session = open_session(
+            graph, GraphOptions(hoard=False), graph, _REMEDY
+        )  # one thread: photos are dealt out to threads already
 
     def maps(self, pixels: NDArray[np.float32], tile: int = _TILE) -> NDArray[np.float32]:
         """What the network finds, Float32["channels height width"], for Float32["height width 3"], mirrored at its edges.
@@ -88,8 +83,8 @@ class _Network:
         return fit_guided_filter(_grey(small), found, radius, self.facts["eps"], step)
 
 
-def _verified(name: str) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of `name`.onnx, and what weights.json says of it.
+def _verified(name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of `name`.onnx, and what weights.json says of it.
 
     Raises:
         WeightsError: a file is missing or damaged, or of a later format.
@@ -104,13 +99,7 @@ def _verified(name: str) -> tuple[bytes, dict[str, Any]]:
         raise WeightsError(f"{table} is missing or damaged ({error!r}). {_REMEDY}") from error
     if number != FORMAT:
         raise WeightsError(f"{table} has format {number}; this Pellucid reads {FORMAT}. {_REMEDY}")
-    try:
-        graph = file.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{file} is missing or cannot be read ({error.strerror}). {_REMEDY}") from error
-    if hashlib.sha256(graph).hexdigest() != wanted:
-        raise WeightsError(f"{file} is damaged: its sha256 is not the one in weights.json. {_REMEDY}")
-    return graph, facts
+    return check_file(file, wanted, _REMEDY), facts
 
 
 class DehazeNet:

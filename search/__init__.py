@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from .failures import Failure
     from .filter import matching_vectors
     from .haze_retrieval import STRENGTHS, evaluate_haze_retrieval
-    from .hits import Answer, Hit, answer, check_recipe, search
-    from .library import Library, LibraryFile, storage_errors
+    from .hits import Answer, Hit, RegionHit, answer, check_recipe, search
+    from .library import Library, LibraryFile
     from .model import ImageInput, Model, TextInput, remedy
     from .nearest import INDEXES, NearestIndex
     from .precision import Decision, choose_precision, nearest_others
-    from .query import Query, Term, combine
+    from .query import WITHIN, Query, Term, combine
     from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
-    from .schema import FACT_COLUMNS, IMAGE_COLUMNS, SCHEMA_VERSION, Column
+    from .region_store import Annotated, RegionStore
+    from .schema import FACT_COLUMNS, IMAGE_COLUMNS, REGION_COLUMNS, SCHEMA_VERSION, Column
     from .sources import Source, Terms, parse_source
-    from .staging import remove_model
     from .store import Key, Store, image_row
-    from .verify import Fault, find_faults
+    from .verify import find_faults
 
 _HOMES = {
     "add": ("Consent", "Runtime", "add_model"),
@@ -49,29 +49,29 @@ _HOMES = {
     "failures": ("Failure",),
     "filter": ("matching_vectors",),
     "haze_retrieval": ("STRENGTHS", "evaluate_haze_retrieval"),
-    "library": ("Library", "LibraryFile", "storage_errors"),
+    "library": ("Library", "LibraryFile"),
     "model": ("ImageInput", "Model", "TextInput", "remedy"),
     "nearest": ("INDEXES", "NearestIndex"),
     "precision": ("Decision", "choose_precision", "nearest_others"),
-    "query": ("Query", "Term", "combine"),
+    "query": ("WITHIN", "Query", "Term", "combine"),
     "recipes": ("Coverage", "coverage", "coverages", "encoder_gone", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
-    "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "SCHEMA_VERSION", "Column"),
-    "hits": ("Answer", "Hit", "answer", "check_recipe", "search"),
+    "region_store": ("Annotated", "RegionStore"),
+    "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "REGION_COLUMNS", "SCHEMA_VERSION", "Column"),
+    "hits": ("Answer", "Hit", "RegionHit", "answer", "check_recipe", "search"),
     "sources": ("Source", "Terms", "parse_source"),
-    "staging": ("remove_model",),
     "store": ("Key", "Store", "image_row"),
-    "verify": ("Fault", "find_faults"),
+    "verify": ("find_faults",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "SCHEMA_VERSION", "STRENGTHS", "Answer", "Bench", "Column", "Consent",
-    "Coverage", "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Fault", "Hit", "ImageInput", "Key", "Library",
-    "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "Runtime", "Source", "Speed", "Spread",
+    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS", "WITHIN", "Annotated", "Answer", "Bench", "Column", "Consent",
+    "Coverage", "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Hit", "ImageInput", "Key", "Library",
+    "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "RegionHit", "RegionStore", "Runtime", "Source", "Speed", "Spread",
     "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
     "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_haze_retrieval", "evaluate_retrieval", "evaluate_zeroshot",
     "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
-    "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "remove_model", "search", "storage_errors", "use_command",
+    "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "search", "use_command",
 ]  # fmt: skip
 
 

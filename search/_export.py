@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from preprocess import WeightsError
+from preprocess import WeightsError, digest_of, example_photos, first_line, graph_errors, real_photos
 
-from ._checkpoint import first_line
 from ._onnx_clip import OnnxEncoder
 from ._tokenizers import write_clip_tokenizer, write_hf_tokenizer
-from .model import IMAGE, TEXT, TOKENIZER, TORCH, Model, TextInput, digest_of
-from .probe import EXAMPLE_TEXTS, example_photos, probe_vectors, real_photos
+from .model import IMAGE, TEXT, TOKENIZER, TORCH, Model, TextInput
+from .probe import EXAMPLE_TEXTS, probe_vectors
 from .progress import Progress, no_progress
 from .tokenize import Words
 
@@ -30,13 +29,16 @@ if TYPE_CHECKING:
 
 LEAST_COSINE = 0.9999
 """Between open_clip's vector of a photo or text and ours: sound graphs reach 0.999999, and one wrong step costs more than 0.0001."""
+DENSE_PHOTOS = 4
+"""On which a dense graph is compared with torch; each has hundreds of patches."""
 
 
 def export_model(
     loaded: Loaded, folder: Path, name: str, source: str, licence: str, *,
-    photos: Sequence[RgbImage] = (), runtime: str = "onnx", on_progress: Progress = no_progress,
+    photos: Sequence[RgbImage] = (), runtime: str = "onnx", dense: bool = False, on_progress: Progress = no_progress,
 ) -> Model:  # fmt: skip
-    """Fill `folder`, which exists and is empty, with a model's files; with `runtime` "torch" also with the weights for that runtime.
+    """Fill `folder`, which exists and is empty, with a model's files; with `runtime` "torch" also with the weights for that runtime, with `dense` also with a
+    graph of dense features.
 
     `photos` are those on which the graphs are compared with open_clip; where there are none, those that ship and made-up ones of odd shapes. `weights.json` is
     written last, and whoever calls removes the folder where this raises.
@@ -44,10 +46,18 @@ def export_model(
     Raises:
         WeightsError: the model cannot be exported, its tokenizer cannot be had, or its graphs do not give its vectors.
     """
+    if dense:
+        from ._dense_export import DenseTower
+
+        DenseTower(loaded)  # where there can be none, that is said before the work
     on_progress("tokenizer", None)
     tokenizer = reference_tokenizer(loaded)
     text = _write_tokenizer(loaded, tokenizer, folder)
     text = _write_graphs(loaded, text, folder, on_progress)
+    if dense:
+        from ._dense_export import write_dense
+
+        write_dense(loaded, folder, on_progress)
     if runtime == "torch":
         on_progress("weights for torch", None)
         _write_weights(loaded.module, folder / TORCH)
@@ -59,7 +69,12 @@ def export_model(
     on_progress("comparison with open_clip", None)
     model.write(folder)  # the encoder reads it
     try:
-        model = replace(model, measured=compare(loaded, OnnxEncoder(folder), photos or [*real_photos(), *example_photos()], tokenizer))
+        shown = photos or [*real_photos(), *example_photos()]
+        model = replace(model, measured=compare(loaded, OnnxEncoder(folder), shown, tokenizer))
+        if dense:
+            from ._dense_export import check_dense
+
+            model = replace(model, measured=dict(model.measured) | check_dense(loaded, OnnxEncoder(folder), shown[:DENSE_PHOTOS]))
     except BaseException:
         (folder / "weights.json").unlink()
         raise
@@ -194,15 +209,11 @@ def _write_graphs(loaded: Loaded, text: TextInput, folder: Path, on_progress: Pr
     ids = torch.ones((2, text.length), dtype=torch.int64)
     tower = text_tower(loaded.module)
     short = isinstance(tower, ShortTextTower)
-    try:
+    with graph_errors(loaded.arch):
         on_progress("image tower to ONNX", None)
         write_graph(ImageTower(loaded), pixels, folder / IMAGE, loaded.image.tensor, {0: "batch"})
         on_progress("text tower to ONNX", None)
         write_graph(tower, ids, folder / TEXT, text.tensor, {0: "batch", 1: "length"} if short else {0: "batch"})
-    except OSError:
-        raise  # a full disk says so itself
-    except Exception as error:
-        raise WeightsError(f"{loaded.arch} cannot be made an ONNX graph: {first_line(error)}. Choose another model.") from error
     return replace(text, padded=not short)
 
 

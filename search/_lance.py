@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from preprocess import LibraryDamaged, StorageFull
 
-from .schema import FAILURE_COLUMNS, IMAGE_COLUMNS, Column
+from .schema import ANNOTATION_COLUMNS, FAILURE_COLUMNS, IMAGE_COLUMNS, REGION_COLUMNS, Column
 
 if TYPE_CHECKING:
     from lancedb import DBConnection
@@ -33,7 +33,18 @@ def vector_schema(dim: int) -> pa.Schema:
     return pa.schema([("digest", pa.string()), ("vector", pa.list_(pa.float16(), dim))])
 
 
-SCHEMAS = {"images": arrow_schema(IMAGE_COLUMNS), "failures": arrow_schema(FAILURE_COLUMNS)}
+def region_vector_schema(dim: int) -> pa.Schema:
+    """Which region a row is of, and the row in float16."""
+    keys = [("digest", pa.string()), ("maker", pa.string()), ("number", pa.int64())]
+    return pa.schema([*keys, ("vector", pa.list_(pa.float16(), dim))])
+
+
+SCHEMAS = {
+    "images": arrow_schema(IMAGE_COLUMNS),
+    "failures": arrow_schema(FAILURE_COLUMNS),
+    "regions": arrow_schema(REGION_COLUMNS),
+    "annotations": arrow_schema(ANNOTATION_COLUMNS),
+}
 
 
 @contextlib.contextmanager
@@ -122,10 +133,13 @@ class Tables:
             rows = _filled((query.select(have) if have else query).to_arrow(), name)
             return rows.select(wanted) if wanted else rows
 
-    def batches(self, name: str, rows: int = 2048) -> Iterator[pa.RecordBatch]:
-        """All rows, some at a time; with the columns of `read`."""
+    def batches(self, name: str, rows: int = 2048, where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows, or those that meet a condition, some at a time; with the columns of `read`. An absent table has none."""
+        if name not in self.names():
+            return
         with translated(self.folder):
-            for batch in self.table(name).search().to_batches(rows):
+            query = self.table(name).search()
+            for batch in (query.where(where) if where is not None else query).to_batches(rows):
                 yield _filled(batch, name)
 
     def add_columns(self, name: str, columns: Sequence[Column]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import WeightsError
+from preprocess import GraphOptions, WeightsError, open_session
 
 from .bench import bench_file, read_settings
 from .encode import EncoderOptions, Recipe, normalize
@@ -36,19 +36,7 @@ def builtin_folder() -> Path:
 def _session(file: Path, threads: int, *, prepack: bool = True) -> Any:
     """A graph, loaded. Without `prepack` weights in a file of their own stay mapped instead of being copied into the order that is fastest to
     multiply: for ViT-B-32's text tower 0.07 s to load instead of 0.21 and 25 ms a query instead of 11, which is less for up to nine queries."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning would steal the cores that decode
-    if not prepack:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise WeightsError(f"{file} does not load: {error}. {remedy(file.parent)}") from error
+    return open_session(file, GraphOptions(threads, prepack), file, remedy(file.parent))
 
 
 PART = 16

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess import MissingExtra, WeightsError, choose
+from preprocess import MissingExtra, WeightsError, choose, first_line, read_state
 
-from ._checkpoint import fill, first_line, read_state
+from ._checkpoint import fill
 from .model import ImageInput
 
 _log = logging.getLogger(__name__)

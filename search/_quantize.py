@@ -20,11 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from preprocess import InputError, WeightsError
+from preprocess import InputError, WeightsError, digest_of, try_lock, writing_models
 
-from .library import _try_lock
-from .model import DATA, IMAGE, IMAGE_INT8, LARGEST_FILE, Model, digest_of, remedy
-from .staging import _writing
+from .model import DATA, IMAGE, IMAGE_INT8, LARGEST_FILE, Model, remedy
 
 
 def make_int8(folder: Path) -> Path:
@@ -43,7 +41,7 @@ def make_int8(folder: Path) -> Path:
         raise InputError(f"{model.name} is {model.precision} itself and has no other precision. Leave --precision at auto.")
     if _whole(folder, model):
         return folder / IMAGE_INT8
-    with _writing(folder), _alone(folder):
+    with writing_models(folder), _alone(folder):
         for left in folder.glob(".int8-*"):  # by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         model = Model.read(folder)  # another process may have made it meanwhile
@@ -101,6 +99,6 @@ def _weight_bytes(graph: Any) -> int:
 def _alone(folder: Path) -> Iterator[None]:
     """One process at a time; the lock goes with the process, however that ends."""
     with (folder / ".int8.lock").open("a+", encoding="utf-8") as handle:
-        while not _try_lock(handle):
+        while not try_lock(handle):
             time.sleep(0.2)
         yield

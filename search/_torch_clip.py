@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import InputError, WeightsError
+from preprocess import InputError, WeightsError, read_state
 
-from ._checkpoint import fill, read_state
+from ._checkpoint import fill
 from ._onnx_clip import OnnxEncoder
 from ._open_clip import create_module, import_torch
 from .encode import EncoderOptions, Recipe, normalize

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import MethodType
@@ -19,13 +18,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from preprocess import write_onnx
+
 from ._torch_clip import normalized
 from .model import DATA, LARGEST_FILE
 
 if TYPE_CHECKING:
     from ._open_clip import Loaded
-
-OPSET = 18
 
 
 class ImageTower(nn.Module):
@@ -86,8 +85,10 @@ def text_tower(module: Any) -> ShortTextTower | TextTower:
     return ShortTextTower(module) if causal and plain and pool == "argmax" else TextTower(module)
 
 
-def write_graph(tower: nn.Module, example: torch.Tensor, file: Path, name: str, axes: dict[int, str]) -> None:
-    """Write a tower's graph: input `name`, whose `axes` vary, output "vectors"; weights over 50 MB go into a file beside it.
+def write_graph(
+    tower: nn.Module, example: torch.Tensor, file: Path, name: str, axes: dict[int, str], outputs: tuple[str, ...] = ("vectors",)
+) -> None:
+    """Write a tower's graph: input `name`, whose `axes` vary, and its outputs; weights over 50 MB go into a file beside it.
 
     Memory: two to three times the tower's weights.
     """
@@ -95,16 +96,7 @@ def write_graph(tower: nn.Module, example: torch.Tensor, file: Path, name: str, 
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".parts") as parts:
         target = Path(parts) / file.name if large else file
         with _exporting(tower):
-            torch.onnx.export(
-                tower.eval(),
-                (example,),
-                str(target),
-                input_names=[name],
-                output_names=["vectors"],
-                dynamic_axes={name: axes, "vectors": {0: "batch"}},
-                opset_version=OPSET,
-                dynamo=False,
-            )
+            write_onnx(tower, example, target, [name], outputs, {name: axes} | {output: {0: "batch"} for output in outputs})
         if large:  # above 2 GB torch makes a file of each weight
             import onnx
 
@@ -114,7 +106,7 @@ def write_graph(tower: nn.Module, example: torch.Tensor, file: Path, name: str, 
 
 @contextlib.contextmanager
 def _exporting(tower: nn.Module) -> Iterator[None]:
-    """No gradients, and attention in single steps: torch's fused one has no counterpart in ONNX, and its other one writes the length of the
+    """Attention in single steps: torch's fused one has no counterpart in ONNX, and its other one writes the length of the
     example into the graph."""
     layers = [part for part in tower.modules() if type(part) is nn.MultiheadAttention]
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -122,11 +114,7 @@ def _exporting(tower: nn.Module) -> Iterator[None]:
     for layer in layers:
         layer.forward = MethodType(_attend, layer)  # type: ignore[method-assign]
     try:
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that the exporter is the older one, and that shapes become constants, which the check would find
-            yield
+        yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for layer in layers:

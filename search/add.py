@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from preprocess import InputError, WeightsError
+from preprocess import InputError, WeightsError, staged
 
 from .model import Model
 from .progress import Progress, no_progress
 from .sources import NOT_STATED, Source, Terms, checked_name, parse_source, terms_of
-from .staging import staged
 from .verify import find_faults, probe_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess import WeightsError
+from preprocess import WeightsError, writing_models
 
 from .encode import ENCODERS, EncoderOptions, load_encoder
 
@@ -110,11 +110,9 @@ def bench_file(folder: Path, models: Path | None) -> Path | None:
 
 
 def _write(file: Path | None, bench: Bench) -> None:
-    from .staging import _writing
-
     if file is None:
         return
-    with _writing(file.parent):
+    with writing_models(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
         fresh.write_text(json.dumps({"format": FORMAT} | bench.as_dict(), indent=1) + "\n", encoding="utf-8")

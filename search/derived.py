@@ -23,6 +23,7 @@ from preprocess import LibraryDamaged, LibraryNotFound, StorageFull
 from .library import Library, storage_errors
 from .nearest import INDEXES, NearestIndex
 from .recipes import Coverage, coverage
+from .region_cache import STARTS, RegionIndex, write_regions
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Spread:
 
 
 class Derived:
-    """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`.
+    """An open cache of one recipe. `database` has the table `images`, whose column `vector` is the row number in `nearest`, and the table `regions`,
+    whose column `photo` is that number, and `region` the row number in the index of `regions`, if any region has a vector.
 
     The rows of photos as they are come first in `nearest`. Behind them come those of dehazed versions: `owners`, Int64["version"], says whose each one
     is, by the number of the photo's own row, and `makers`, Int16["version"], what made it, by its number among the `enhancers`.
@@ -77,11 +79,14 @@ class Derived:
             self.database = sqlite3.connect(f"{(folder / 'rows.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
             rows = self.database.execute("SELECT max(vector) FROM images").fetchone()[0]
             self.nearest: NearestIndex = INDEXES["flat"]().read(folder / "nearest.faiss")
+            self.regions = RegionIndex(folder) if (folder / STARTS).is_file() else None
             with np.load(folder / "spread.npz") as spread:
                 self.owners, self.makers = spread["owners"], spread["makers"]
                 self.enhancers = [str(name) for name in spread["enhancers"]]
                 if rows is not None and rows >= self.photos:
                     raise ValueError("its rows and its index do not fit")
+                if self.regions is not None and len(self.regions.starts) != self.photos + 1:
+                    raise ValueError("its regions and its photos do not fit")
                 self.spread = Spread(int(spread["count"]), spread["mean"], spread["covariance"])
                 self.coverage = Coverage(*(int(number) for number in spread["coverage"]))
         except (sqlite3.Error, OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
@@ -163,6 +168,7 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
             versions, owners, makers, enhancers = _enhanced(store, recipe, digests, dim)
             INDEXES["flat"]().write(vectors, fresh / "nearest.faiss", *versions)
             _write_rows(store, digests, fresh / "rows.sqlite")
+            write_regions(store, recipe, digests, fresh)
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
                      coverage=astuple(coverage(store, recipe)), owners=owners, makers=makers, enhancers=np.array(enhancers, np.str_))  # fmt: skip
             for file in fresh.iterdir():

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from preprocess import MissingExtra, choose
+from preprocess import MissingExtra, choose, folders_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,10 +147,8 @@ def _added(folder: Path, options: EncoderOptions) -> Encoder:
 
 
 def model_folders(models: Path | None) -> list[Path]:
-    """Folders of models that were added, by name."""
-    if models is None or not models.is_dir():
-        return []
-    return sorted(entry.parent for entry in models.glob("*/weights.json") if not entry.parent.name.startswith("."))
+    """Folders of encoders that were added, by name; segmenters, which lie beside them, are left out."""
+    return folders_of(models, "encoder")
 
 
 def normalize(rows: NDArray[np.floating]) -> Vectors:

@@ -1,13 +1,11 @@
-"""`--where`: a condition on the columns of the images table, checked before it runs.
+"""`--where`: the photos for which a condition holds.
 
-The expression is SQL as SQLite reads it. An authorizer refuses everything but reading the listed columns and a few harmless functions, so
-an expression can neither change anything nor look elsewhere.
+The condition is checked and rewritten first (see `condition`). Then an authorizer refuses everything but reading the listed columns and a few harmless
+functions, so that it can neither change anything nor look elsewhere, whatever it says.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -16,35 +14,72 @@ import numpy as np
 
 from preprocess import FilterError
 
-from .schema import IMAGE_COLUMNS
+from .condition import FUNCTIONS, NAMES, REGION_NAMES, Condition, explain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NAMES = tuple(column.name for column in IMAGE_COLUMNS)
-# fmt: off
-FUNCTIONS = frozenset({
-    "like", "glob", "lower", "upper", "length", "substr", "substring", "instr", "trim", "coalesce", "ifnull", "nullif", "iif", "abs", "round",
-    "min", "max", "date", "time", "datetime", "strftime", "julianday",
-})
-# fmt: on
-"""Harmless, and enough to compare text, numbers and dates."""
 TIMEOUT_S = 20.0
 LONGEST_BYTES = 1_000_000  # of any text on the way; the keywords of a photo have at most 400,000
+
+_READABLE = {"images": {*NAMES, "vector", ""}, "regions": {*REGION_NAMES, "region", "photo", ""}}
+_JOIN = "JOIN regions AS region ON region.photo = images.vector"
 
 
 def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:
     """Row numbers, ascending and each once, of the vectors that have at least one image for which `where` holds.
 
     Raises:
-        FilterError: the expression is wrong; the message names the columns.
+        FilterError: the expression is wrong, and the message names the columns; or it is about regions, and the library has none.
     """
-    statement = f"SELECT DISTINCT vector FROM images WHERE ({where}\n) ORDER BY vector"  # noqa: S608 (the authorizer confines it)
+    condition = Condition.parse(where)
+    statement = f"SELECT DISTINCT images.vector FROM {_tables(condition)} WHERE ({condition.sql}) ORDER BY images.vector"  # noqa: S608 (confined)
+    return _numbers(database, statement, where, condition)
+
+
+def matching_regions(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:
+    """Row numbers, ascending and each once, of the regions' vectors for which `where` holds: where it has conditions on `region.`, those regions that meet
+    them, and where it has none, all regions of the photos that it gives.
+
+    Raises:
+        FilterError: as `matching_vectors`.
+    """
+    condition = Condition.parse(where)
+    statement = (
+        f"SELECT DISTINCT region.region FROM images {_JOIN} WHERE ({condition.sql}) AND region.region IS NOT NULL ORDER BY region.region"  # noqa: S608
+    )
+    return _numbers(database, statement, where, condition)
+
+
+def row_statement(columns: str, where: str | None) -> str:
+    """The statement that reads the images of one vector, whose number is its one parameter, each once; where there is a condition, which must have passed
+    `matching_vectors`, only those for which it holds. `columns` are column names of `images`, in double quotes."""
+    if where is None:
+        return f"SELECT {columns} FROM images WHERE vector = ?"  # noqa: S608
+    condition = Condition.parse(where)
+    once = " GROUP BY images.rowid" if condition.joined else ""
+    return f"SELECT {columns} FROM {_tables(condition)} WHERE images.vector = ? AND ({condition.sql}){once}"  # noqa: S608
+
+
+def _tables(condition: Condition) -> str:
+    """A photo without regions keeps one row, whose region is null."""
+    return f"images LEFT {_JOIN}" if condition.joined else "images"
+
+
+def _numbers(database: sqlite3.Connection, statement: str, where: str, condition: Condition) -> NDArray[np.int64]:
+    if condition.regions and not _has_regions(database):
+        raise FilterError(f"--where {where!r} is about regions, and the library has none. Find them: pellucid index --regions builtin")
     return np.array([row[0] for row in _run(database, statement, where)], np.int64)
 
 
+def _has_regions(database: sqlite3.Connection) -> bool:
+    """Whether there is a region; a library that was made before there were any lacks the table."""
+    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'regions'").fetchone() is None:
+        return False
+    return database.execute("SELECT 1 FROM regions LIMIT 1").fetchone() is not None
+
+
 def _run(database: sqlite3.Connection, statement: str, where: str) -> list[tuple[int]]:
-    _check_text(where)
     ends = time.monotonic() + TIMEOUT_S
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_BYTES)
     database.set_authorizer(_authorize)
@@ -52,7 +87,9 @@ def _run(database: sqlite3.Connection, statement: str, where: str) -> list[tuple
     try:
         return database.execute(statement).fetchall()
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        raise FilterError(_explain(where, str(error))) from error
+        if "interrupted" in str(error):
+            raise FilterError(f"--where {where!r} took over {TIMEOUT_S:.0f} s and was stopped. Make it simpler.") from error
+        raise FilterError(explain(where, str(error))) from error
     finally:
         database.set_authorizer(None)
         database.set_progress_handler(None, 0)
@@ -61,47 +98,8 @@ def _run(database: sqlite3.Connection, statement: str, where: str) -> list[tuple
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
     if action == sqlite3.SQLITE_SELECT:
         return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_READ and first == "images" and (second in NAMES or second in ("vector", "")):
+    if action == sqlite3.SQLITE_READ and second in _READABLE.get(first or "", ()):
         return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and second in FUNCTIONS:
+    if action == sqlite3.SQLITE_FUNCTION and (second in FUNCTIONS or second == "count"):  # only `Condition` can have written a count
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
-
-
-def _check_text(where: str) -> None:
-    """Refuse what SQLite would silently misread: an empty condition, comments, and double quotes around what is no column."""
-    if not where.strip():
-        raise FilterError("--where is empty. Example: --where \"taken_at >= '2024-01-01'\"")
-    if "\0" in where or len(where) > 10_000:
-        raise FilterError("--where is too long or has a NUL in it.")
-    bare = re.sub(r"'(?:[^']|'')*'", "''", where)
-    if "--" in bare or "/*" in bare or ";" in bare:
-        raise FilterError("--where takes one condition, without comments and semicolons.")
-    depth = 0
-    for sign in re.sub(r'"[^"]*"', "", bare):
-        depth += (sign == "(") - (sign == ")")
-        if depth < 0:
-            raise FilterError(f"--where {where!r} closes a parenthesis that it never opened.")
-    for word in re.findall(r'"([^"]*)"', bare):
-        if word not in NAMES:
-            raise FilterError(f"--where has \"{word}\" in double quotes, which name a column. Put text in single quotes: '{word}'.")
-    if re.search(r"\bselect\b|\bvector\b", bare, re.IGNORECASE):
-        raise FilterError("--where takes a condition on columns, not a query.")
-
-
-def _explain(where: str, reason: str) -> str:
-    """What is wrong with the expression, and the columns that there are."""
-    columns = ", ".join(NAMES)
-    unknown = re.search(r"no such column: (\S+)", reason)
-    if unknown:
-        name = unknown.group(1)
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"--where has no column {name!r}.{hint} Columns: {columns}."
-    if "not authorized" in reason or "prohibited" in reason:
-        return f"--where {where!r} uses something that is not allowed. Columns: {columns}. Functions: {', '.join(sorted(FUNCTIONS))}."
-    if "interrupted" in reason:
-        return f"--where {where!r} took over {TIMEOUT_S:.0f} s and was stopped. Make it simpler."
-    return (
-        f"--where {where!r} is not a condition: {reason}. Example: taken_at >= '2024-01-01' and camera like 'Pixel%'. Columns: {columns}."
-    )

@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from preprocess import QueryError, RecipeMismatch
+from preprocess import QueryError, RecipeMismatch, choose
 
 from .derived import Derived, open_derived
 from .encode import PLAIN
-from .filter import matching_vectors
-from .query import TYPICAL_DEVIATION, Query, Term, combine, encode_terms
+from .filter import matching_vectors, row_statement
+from .query import WITHIN, Query, Term, Within, combine, encode_terms
 from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from preprocess import Limits, RgbImage
 
     from .encode import Encoder, Vectors
     from .library import Library
     from .recipes import Coverage
 
+Matched: TypeAlias = Literal["image", "region"]
 _COLUMNS = ", ".join(f'"{column.name}"' for column in IMAGE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionHit:
+    """The region of a photo that is most similar to the query. `box_xyxy` is in pixels of the upright photo; `z` is how many deviations `similarity`
+    lies above the best regions of the library's other photos; `number` is the region's own among the photo's."""
+
+    box_xyxy: tuple[float, float, float, float]
+    label: str
+    similarity: float
+    z: float
+    confidence: float
+    area: float
+    number: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"label": self.label, "box_xyxy": [round(value, 1) for value in self.box_xyxy], "similarity": round(self.similarity, 6),
+                "z": round(self.z, 3), "confidence": round(self.confidence, 4), "area": round(self.area, 4), "number": self.number}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One photo that answers. `similarity` is a cosine in [-1, 1]; `z` is how many deviations it lies above the library's mean.
 
-    `enhancer` says which version of the photo matched best: "none" for the photo as it is, or what dehazed it.
+    `enhancer` says which version of the photo matched best: "none" for the photo as it is, or what dehazed it. `region` is its most similar region,
+    none where it has none or where only photos were searched; `matched` says which of the two the hit is ranked by.
     """
 
     root: str
@@ -41,6 +59,8 @@ class Hit:
     z: float
     columns: dict[str, Any]
     enhancer: str = PLAIN
+    region: RegionHit | None = None
+    matched: Matched = "image"
 
     @property
     def file(self) -> str:
@@ -51,17 +71,20 @@ class Hit:
         """For JSON: similarity and place first, then the columns that have a value."""
         facts = {k: v for k, v in self.columns.items() if v is not None and k not in ("root", "path", "digest")}
         return {"similarity": round(self.similarity, 6), "z": round(self.z, 3), "file": self.file, "root": self.root, "path": self.path,
-                "digest": self.digest, "enhancer": self.enhancer} | facts  # fmt: skip
+                "digest": self.digest, "enhancer": self.enhancer, "matched": self.matched,
+                "region": self.region and self.region.as_dict()} | facts  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hits, and how much of the library they were looked for in. `note` says what could not be found and what to do; none where all could."""
+    """Hits, and how much of the library they were looked for in. `note` says what could not be found and what to do; none where all could. `within` says
+    whether images, regions or both were searched."""
 
     hits: list[Hit]
     encoder: str
     coverage: Coverage
     note: str | None = None
+    within: Within = "images"
 
 
 def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> list[Hit]:
@@ -90,69 +113,72 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         coverage = derived.coverage
         if coverage.photos and not derived.spread.count:
             raise _mismatch(library, encoder, coverage.photos)
+        within = _within(derived, query)
         among = matching_vectors(derived.database, query.where) if query.where is not None else None
         rows = encode_terms(query.terms, pictures, encoder)
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
-        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text")
+        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text", within=within)
     finally:
         derived.close()
     note = None
+    if within != "images" and library.file.regions_maker is None:
+        note = f"Not every photo was looked at for regions yet. To finish: {index_command(library, encoder.recipe.id)}"
     if not coverage.complete:
         note = (
             f"{coverage.missing:,} of {coverage.photos:,} photos have no vector by the encoder {encoder.recipe.encoder!r} yet, so they "
             f"cannot be found. To finish: {index_command(library, encoder.recipe.id)}"
         )
-    return Answer(hits, encoder.recipe.encoder, coverage, note)
+    return Answer(hits, encoder.recipe.encoder, coverage, note, within)
 
 
-def nearest_hits(derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text") -> list[Hit]:
+def _within(derived: Derived, query: Query) -> Within:
+    """What is searched: both where there are regions, unless the query says otherwise.
+
+    Raises:
+        QueryError: regions alone are asked for, and there are none.
+    """
+    if derived.regions is not None:
+        return choose(dict(zip(WITHIN, WITHIN, strict=True)), query.within or "both", "thing to search in")
+    if query.within == "regions":
+        raise QueryError("The library has no regions that this encoder has seen. Find them: pellucid index --regions builtin")
+    return "images"
+
+
+def nearest_hits(
+    derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text", within: Within = "images"
+) -> list[Hit]:
     """The hits of one unit row, Float32["dim"]."""
-    # More than k, until no equal one is left out: equal similarities are ordered by path, not by digest.
-    wide = query.k + 32
-    best = _best_versions(derived, vector, wide, among)
-    while best.more and (len(best.photos) < query.k or round(best.least, 6) == round(float(best.similarities[query.k - 1]), 6)):
-        wide *= 4
-        best = _best_versions(derived, vector, wide, among)
-    mean = float(vector @ derived.spread.mean)
-    deviation = derived.spread.deviation(vector, TYPICAL_DEVIATION[typical_kind])
-    hits = []
+    from .evidence import Evidence
+
+    ranked = Evidence(derived, vector, typical_kind).ranked(query.k, among, within)
     names = [column.name for column in IMAGE_COLUMNS]
-    condition = f" AND ({query.where}\n)" if query.where is not None else ""
-    statement = f"SELECT {_COLUMNS} FROM images WHERE vector = ?{condition}"  # noqa: S608 (the condition passed `matching_vectors`)
-    for similarity, number, enhancer in zip(best.similarities.tolist(), best.photos.tolist(), best.enhancers, strict=True):
-        for row in derived.database.execute(statement, (number,)):
+    statement = row_statement(_COLUMNS, query.where)
+    hits: list[tuple[float, Hit]] = []
+    for at, photo in enumerate(ranked.photos.tolist()):
+        similarity, z, evidence = (float(column[at]) for column in (ranked.similarities, ranked.scores, ranked.evidence))
+        if len(hits) >= query.k and round(evidence, 6) < round(hits[-1][0], 6):
+            break
+        region = _region(derived, int(ranked.regions[at]), float(ranked.region_similarities[at]), float(ranked.region_scores[at]))
+        matched: Matched = "region" if within != "images" and evidence > z else "image"
+        if within == "regions":
+            matched = "region"
+        for row in derived.database.execute(statement, (photo,)):
             values = dict(zip(names, row, strict=True))
-            z = (similarity - mean) / deviation
-            hits.append(Hit(values["root"], values["path"], values["digest"], similarity, z, values, enhancer))
-    hits.sort(key=lambda hit: (-round(hit.similarity, 6), hit.path, hit.root))
-    return hits[: query.k]
+            hit = Hit(values["root"], values["path"], values["digest"], similarity, z, values, ranked.enhancers[at], region, matched)
+            hits.append((evidence, hit))
+    hits.sort(key=lambda pair: (-round(pair[0], 6), pair[1].path, pair[1].root))
+    return [hit for _, hit in hits[: query.k]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Best:
-    """The nearest photos by the better of their versions. `least` is the similarity of the last row that was looked at; there may be `more`."""
-
-    similarities: Vectors
-    photos: NDArray[np.int64]
-    enhancers: list[str]
-    least: float
-    more: bool
-
-
-def _best_versions(derived: Derived, vector: Vectors, wide: int, among: NDArray[np.int64] | None) -> _Best:
-    """Of the `wide` nearest rows, the first of each photo; `among` holds numbers of photos."""
-    import numpy as np
-
-    owners, count = derived.owners, derived.photos
-    if among is not None and len(owners):
-        among = np.concatenate([among, count + np.flatnonzero(np.isin(owners, among))])
-    similarities, numbers = derived.nearest.search(vector[None], wide, among)[0]
-    photos = np.where(numbers < count, numbers, owners[np.maximum(numbers - count, 0)]) if len(owners) else numbers
-    first = np.sort(np.unique(photos, return_index=True)[1])
-    enhancers = [PLAIN if number < count else derived.enhancers[derived.makers[number - count]] for number in numbers[first].tolist()]
-    least = float(similarities[-1]) if len(similarities) else 0.0
-    return _Best(similarities[first], photos[first], enhancers, least, len(numbers) == wide)
+def _region(derived: Derived, row: int, similarity: float, z: float) -> RegionHit | None:
+    if row < 0:
+        return None
+    found = derived.database.execute(
+        "SELECT x1, y1, x2, y2, label, confidence, area, number FROM regions WHERE region = ?", (row,)
+    ).fetchone()
+    x1, y1, x2, y2, label, confidence, area, number = found
+    return RegionHit((x1, y1, x2, y2), label, similarity, z, confidence, area, number)
 
 
 def check_recipe(library: Library, encoder: Encoder) -> None:

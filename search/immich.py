@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from preprocess import WeightsError
+from preprocess import WeightsError, digest_of
 
-from .model import DATA, IMAGE, TEXT, TOKENIZER, ImageInput, Model, TextInput, digest_of
+from .model import DATA, IMAGE, TEXT, TOKENIZER, ImageInput, Model, TextInput
 
 if TYPE_CHECKING:
     from .clean import Clean

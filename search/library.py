@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooNew, PellucidError, StorageFull
+from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooNew, try_lock
+from preprocess import storage_errors as storage_errors  # for derived.py too
 
 from .encode import PLAIN
 from .schema import SCHEMA_VERSION
@@ -27,6 +28,8 @@ class LibraryFile:
     current: str | None = None  # the recipe that searches use
     dehaze: str | None = None  # the rule by which the last build dehazed: none, auto or a dehazer's name
     dehaze_rule: str | None = None  # its id, once a build by it has been through all roots
+    regions: str | None = None  # what found regions in the last build: none, or makers of regions
+    regions_maker: str | None = None  # its id, once a build with it has been through all roots
 
     def with_root(self, root: str) -> LibraryFile:
         """The same with one more root."""
@@ -73,6 +76,8 @@ class Library:
                 data["current"],
                 data.get("dehaze"),
                 data.get("dehaze_rule"),
+                data.get("regions"),
+                data.get("regions_maker"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LibraryDamaged(
@@ -87,7 +92,7 @@ class Library:
     def write(self, file: LibraryFile) -> None:
         """Replace `library.json` in one step: a reader sees the old one or the new one, never a part."""
         data = {"schema": file.schema, "roots": list(file.roots), "recipes": file.recipes, "current": file.current, "dehaze": file.dehaze,
-                "dehaze_rule": file.dehaze_rule}  # fmt: skip
+                "dehaze_rule": file.dehaze_rule, "regions": file.regions, "regions_maker": file.regions_maker}  # fmt: skip
         fresh = self.folder / f"library.json.{os.getpid()}.new"
         with storage_errors(self.folder):
             with fresh.open("w", encoding="utf-8") as out:
@@ -100,14 +105,15 @@ class Library:
     def stamp(self, recipe_id: str | None = None) -> str:
         """Names the present state of what a search by this recipe needs, without opening it; by the current recipe where none is given.
 
-        It changes with every write to the images, the failures, and this recipe's vectors, those of dehazed versions among them, but not with those
-        to another encoder's; and with the columns that there are.
+        It changes with every write to the images, the failures, the regions, and this recipe's vectors, those of dehazed versions and regions among
+        them, but not with those to another encoder's; and with the columns that there are.
         """
         import hashlib
 
         parts, recipe = [f"schema {SCHEMA_VERSION}"], str(recipe_id or self.file.current)
         enhanced = sorted(self.file.enhanced(recipe).values())
-        for table in ("failures", "images", *(f"vectors-{own}" for own in (recipe, *enhanced))):
+        own_tables = (f"region-vectors-{recipe}", *(f"vectors-{own}" for own in (recipe, *enhanced)))
+        for table in ("failures", "images", "annotations", "regions", *own_tables):
             versions = self.store / f"{table}.lance" / "_versions"
             names = sorted(entry.name for entry in versions.iterdir() if entry.suffix == ".manifest") if versions.is_dir() else []
             # Both naming schemes of the backend: ascending numbers, and numbers counted down from 2^64.
@@ -133,7 +139,7 @@ class Library:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = (self.folder / "lock").open("a+", encoding="utf-8")
         with handle:
-            if not _try_lock(handle):
+            if not try_lock(handle):
                 handle.seek(0)
                 holder = handle.read().strip() or "another process"
                 raise LibraryBusy(f"{self.folder} is held by {holder}. Wait until it ends, or stop it, and run this again.")
@@ -155,40 +161,6 @@ class Library:
         """Whether a writer holds the library now."""
         try:
             with (self.folder / "lock").open("a+", encoding="utf-8") as handle:
-                return not _try_lock(handle)
+                return not try_lock(handle)
         except OSError:
             return False
-
-
-def _try_lock(handle: Any) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            handle.seek(1 << 20)  # a byte beyond the text, which others may still read
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into errors with a remedy."""
-    try:
-        yield
-    except PellucidError:
-        raise
-    except OSError as error:
-        import errno
-
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StorageFull(f"The disk of {folder} is full. What was written is kept; free some space and run again.") from error
-        raise LibraryDamaged(f"{folder} cannot be written: {error.strerror or error}. Name another folder with --library.") from error

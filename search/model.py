@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from preprocess import WeightsError
+from preprocess import WeightsError, as_tuples, write_weights_facts, wrong_files
 
 FORMAT = 2
+KIND = "encoder"
 IMAGE, IMAGE_INT8, TEXT, TOKENIZER, TORCH = "image.onnx", "image.int8.onnx", "text.onnx", "tokenizer.json", "model.safetensors"
 DATA = ".data"  # behind a graph's name: its weights, where they are too large for one file
 LARGEST_FILE = 50_000_000
@@ -75,24 +76,24 @@ class Model:
         """The facts of a folder.
 
         Raises:
-            WeightsError: `weights.json` is missing, damaged, or of a later format.
+            WeightsError: `weights.json` is missing, damaged, of a later format, or not an encoder's.
         """
         try:
             facts = dict(json.loads((folder / "weights.json").read_text(encoding="utf-8")))
+            if (kind := facts.pop("kind", KIND)) != KIND:
+                raise WeightsError(f"{folder} holds a {kind}, not an encoder. Name an encoder's folder.")
             number = int(facts.pop("format"))
             if number > FORMAT:  # before the rest, which may have fields of that format
                 raise WeightsError(f"{folder / 'weights.json'} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
-            facts["image"], facts["text"] = ImageInput(**_tuples(facts["image"])), TextInput(**facts["text"])
-            model = cls(**_tuples(facts))
+            facts["image"], facts["text"] = ImageInput(**as_tuples(facts["image"])), TextInput(**facts["text"])
+            model = cls(**as_tuples(facts))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{folder / 'weights.json'} is missing or damaged ({error}). {remedy(folder)}") from error
         return model
 
     def write(self, folder: Path) -> None:
         """Replace the folder's `weights.json` in one step."""
-        fresh = folder / "weights.json.new"
-        fresh.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(folder / "weights.json")
+        write_weights_facts(folder, {"format": FORMAT} | asdict(self))
 
     @property
     def precisions(self) -> list[str]:
@@ -112,13 +113,7 @@ class Model:
 
     def wrong_files(self, folder: Path) -> list[str]:
         """Names of files that are missing or whose sha256 is another; empty when all is well."""
-        return [name for name, digest in self.files.items() if not (folder / name).is_file() or digest_of(folder / name) != digest]
-
-
-def digest_of(file: Path) -> str:
-    """Sha256 of a file, read in parts."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return wrong_files(folder, self.files)
 
 
 def remedy(folder: Path) -> str:
@@ -139,7 +134,3 @@ def add_command(folder: Path, runtime: str = "") -> str:
     source, arch = str(facts.get("source") or "SOURCE"), str(facts.get("arch") or "")
     words = ["pellucid", "models", "add", source, *(["--arch", arch] if arch and source.startswith("path:") else []), "--name", folder.name]
     return shlex.join([*words, *(["--runtime", runtime] if runtime else []), "--force"])
-
-
-def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from preprocess import QueryError
+from preprocess import QueryError, choose
 
 if TYPE_CHECKING:
     from preprocess import RgbImage
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TYPICAL_DEVIATION = {"text": 0.10, "image": 0.15}
 """Deviation of a text's and of a picture's similarities over a library, measured with the built-in encoder on 1,000 ImageNet photos."""
+
+Within = Literal["images", "regions", "both"]
+WITHIN: tuple[Within, ...] = ("images", "regions", "both")
 
 _WEIGHTED = re.compile(r"^([+-]?\d+(?:\.\d+)?|[+-]?\.\d+):(.*)$", re.DOTALL)
 
@@ -61,17 +64,20 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Terms, a condition on columns, and how many hits are wanted."""
+    """Terms, a condition on columns, how many hits are wanted, and whether `images`, `regions` or `both` are searched; none leaves it to the library."""
 
     terms: tuple[Term, ...]
     k: int = 10
     where: str | None = None
+    within: str | None = None  # one of WITHIN
 
     def __post_init__(self) -> None:
         if not self.terms:
             raise QueryError("A search needs at least one term. Example: pellucid search 'a dog on a beach'")
         if self.k < 1:
             raise QueryError(f"-k is {self.k}; ask for at least one hit.")
+        if self.within is not None:
+            choose(dict.fromkeys(WITHIN), self.within, "thing to search in")
 
 
 def combine(vectors: Vectors, weights: Sequence[float], kinds: Sequence[str], spread: Spread) -> Vectors:

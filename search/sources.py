@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from preprocess import InputError, choose
+from preprocess import InputError, check_name, choose, safe_name
 
 from .catalogue import CATALOGUE, recommended
 
 SCHEMES = ("open_clip:ARCH/TAG", "hub:OWNER/NAME", "path:FILE")
 RESERVED = ("builtin",)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _RESEARCH_ONLY = re.compile(r"amlr|by-nc|non-?commercial|research", re.IGNORECASE)
 NOT_STATED = "not stated"
@@ -39,8 +37,7 @@ class Source:
             given = path.name if path.is_dir() else path.stem
         else:
             given = f"{self.place}--{self.tag}" if self.tag else self.place.rpartition("/")[2]
-        plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode()
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip(".-_")[:100]
+        return safe_name(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +102,7 @@ def checked_name(name: str, source: Source | None = None) -> str:
     """
     if not name:
         raise InputError(f"No name can be made from {source}. Give one: --name NAME")
-    if name.lower() in RESERVED:
-        raise InputError(f"{name!r} is the encoder that ships with Pellucid. Give another name: --name NAME")
-    if not _NAME.fullmatch(name) or name.endswith("."):
-        raise InputError(
-            f"{name!r} cannot name a model: up to 100 letters (a-z), digits, dots, dashes and underscores; a letter or digit first."
-        )
-    return name
+    return check_name(name, RESERVED, "the encoder that ships with Pellucid")
 
 
 def terms_of(source: Source, stated: str = "") -> Terms:

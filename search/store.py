@@ -16,6 +16,7 @@ from ._lance import SCHEMAS, Tables, by_digest, by_keys, quote, vector_schema
 from .encode import PLAIN, Recipe
 from .failures import Failure
 from .library import Library
+from .region_store import RegionStore
 from .schema import IMAGE_COLUMNS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
-MIGRATIONS: dict[int, Callable[[Tables], None]] = {1: lambda tables: tables.add_columns("images", IMAGE_COLUMNS)}  # 2: haze
+MIGRATIONS: dict[int, Callable[[Tables], None]] = {
+    1: lambda tables: tables.add_columns("images", IMAGE_COLUMNS),  # 2: haze
+    2: lambda _tables: None,  # 3: tables of regions, which an older Pellucid would not erase with their photos
+}
 """From schema n to n + 1, each a function of the tables, run in order when an older library is opened by a writer. Each may run twice: a kill can come
 between it and the note that it was done."""
 
@@ -38,6 +42,7 @@ class Store:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.tables = Tables(library.store)
+        self.regions = RegionStore(self.tables)
         if library.file.schema < SCHEMA_VERSION:
             self._migrate()
 
@@ -48,6 +53,7 @@ class Store:
         for enhanced in self.library.file.enhanced(recipe_id).values():
             self.drop_recipe(enhanced)
         self.tables.drop(self.vector_table(recipe_id))
+        self.tables.drop(self.regions.vector_table(recipe_id))
         recipes = {name: recipe for name, recipe in self.library.file.recipes.items() if name != recipe_id}
         self.library.write(replace(self.library.file, recipes=recipes))
         for folder in self.library.cache.glob(f"{recipe_id}-*"):
@@ -181,7 +187,7 @@ class Store:
         self.tables.update("images", other, {"dehazed": None, "dehaze_rule": rule_id})
 
     def sweep(self) -> int:
-        """Delete vectors that no image row needs, and recipes of enhanced photos that have none left; how many vectors went."""
+        """Delete vectors and regions that no image row needs, and recipes of enhanced photos that have none left; how many photos' vectors went."""
         gone = 0
         for recipe_id, facts in list(self.library.file.recipes.items()):
             orphans = self.orphans(recipe_id)
@@ -190,6 +196,7 @@ class Store:
                 self.drop_recipe(recipe_id)
             else:
                 self.tables.delete(self.vector_table(recipe_id), by_digest(orphans))
+        self.regions.sweep(self.wanting(PLAIN))
         return gone
 
     def compact(self, keep: timedelta = timedelta(minutes=10)) -> None:
@@ -218,6 +225,7 @@ class Store:
                 table = self.tables.read(name)
                 stay = pa.array([digest not in lost for digest in table["digest"].to_pylist()], pa.bool_())
                 self.tables.rewrite(name, table.filter(stay))
+        self.regions.without(lost)
         if "failures" in self.tables.names():
             failures = self.tables.read("failures")
             keys_of = zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)

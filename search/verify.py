@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from preprocess import PellucidError, WeightsError
+from preprocess import Fault, PellucidError, WeightsError, file_faults
 
 from .model import Model, remedy
 
@@ -13,18 +12,6 @@ _TEXTS = ("a photo of a dog", "")
 _PROBE = 0.002
 """Largest difference of a number in a vector from the day the model was added. At dimension 512 that is a cosine of 0.999; a sound runtime
 stays below 0.001, another tokenizer or resizing goes far beyond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a model: the file, what is wrong, and what to do."""
-
-    file: Path
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.what}. {self.remedy}"
 
 
 def find_faults(folder: Path) -> list[Fault]:
@@ -35,11 +22,7 @@ def find_faults(folder: Path) -> list[Fault]:
         model = Model.read(folder)
     except WeightsError as error:
         return [Fault(folder / "weights.json", str(error.__cause__ or error).rstrip("."), help_)]
-    wrong = [
-        Fault(folder / name, "is missing" if not (folder / name).is_file() else "has another sha256 than weights.json says", help_)
-        for name in model.wrong_files(folder)
-    ]
-    if wrong:
+    if wrong := file_faults(folder, model.files, help_):
         return wrong
     try:
         return _odd_vectors(folder, model)

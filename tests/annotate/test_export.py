@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotate.export import EXPORTERS, export_photos, load_exporter
+from annotate.export import EXPORTERS, FORMATS, export_photos, load_exporter
 from annotate.export_run import AnnotatedPhoto, ExportOptions
-from annotate.masks import encode_mask
+from annotate.masks import encode_mask, resize_mask
 from annotate.region import Annotation, Region, Rle
 from preprocess import InputError, UnknownName
 
@@ -33,11 +33,11 @@ def block(box: tuple[int, int, int, int], size: tuple[int, int] = (8, 6)) -> Rle
     return encode_mask(mask)
 
 
-def some(paths: list[str]) -> Iterator[AnnotatedPhoto]:
+def some(paths: list[str], root: Path | None = None) -> Iterator[AnnotatedPhoto]:
     for at, path in enumerate(paths):
         box = (1, 1, 4, 3 + at % 3)
         regions = (Region(box, "dog", 0.5, block(box)), Region((0, 0, 2.5, 2), "sky", 0.25, source="human"))
-        yield AnnotatedPhoto(path, annotation(*regions) if at % 2 == 0 else annotation())
+        yield AnnotatedPhoto(path, annotation(*regions) if at % 2 == 0 else annotation(), root and root / path)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -133,13 +133,21 @@ class TestEvery:
         told = export_photos(name, [AnnotatedPhoto("a.jpg", annotation(*regions))], tmp_path / "out")
         assert (told.regions, told.left_out, told.labels) == (1, 1, ("dog",))
 
+    def test_reduced_masks_are_brought_to_the_photos_size(self, name: str, tmp_path: Path) -> None:
+        """A mask of half the size, and the box that its own size rounds to: the same export as of the mask and the box of the full size."""
+        size, full = (8, 6), block((2, 2, 6, 4))
+        for out, mask, box in (("full", full, (2, 2, 6, 4)), ("reduced", resize_mask(full, (3, 4)), (1.5, 1.5, 6.5, 4.5))):
+            export_photos(name, [AnnotatedPhoto("a.jpg", annotation(Region(box, "dog", 0.5, mask), size=size))], tmp_path / out)
+        if name != "parquet":
+            assert whole(tmp_path / "reduced") == whole(tmp_path / "full")
+
     def test_faults_are_told(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="comes twice"):
             export_photos(name, some(["a.jpg", "a.jpg"]), tmp_path / "out")
         with pytest.raises(InputError, match="not among those given"):
             export_photos(name, some(["a.jpg"]), tmp_path / "out", ExportOptions(labels=("dog",)))
-        wrong = AnnotatedPhoto("a.jpg", annotation(Region((0, 0, 2, 2), "dog", 1.0, block((0, 0, 1, 1), (7, 6)))))
-        with pytest.raises(InputError, match=r"7×6; the photo 8×6"):
+        wrong = AnnotatedPhoto("a.jpg", annotation(Region((0, 0, 2, 2), "dog", 1.0, block((0, 0, 1, 1), (6, 8)))))
+        with pytest.raises(InputError, match=r"is 6×8, which is not the shape of its photo of 8×6"):
             export_photos(name, [wrong], tmp_path / "out")
         damaged = AnnotatedPhoto("a.jpg", annotation(Region((0, 0, 2, 2), "dog", 1.0, Rle((6, 8), b"04"))))
         with pytest.raises(InputError, match=r"'dog' of a\.jpg cannot be written.*damaged"):
@@ -155,10 +163,9 @@ class TestEvery:
 
 
 def test_names() -> None:
+    assert list(FORMATS) == list(EXPORTERS)
     with pytest.raises(UnknownName, match="Did you mean 'coco'"):
         load_exporter("cocoo")
-    with pytest.raises(InputError, match="root"):
-        ExportOptions(place="copy")
     with pytest.raises(InputError, match="twice"):
         ExportOptions(labels=("a", "a"))
 
@@ -246,7 +253,7 @@ def test_stems_that_two_photos_share(name: str, tmp_path: Path) -> None:
     for path in paths:
         (tmp_path / "root" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "root" / path).write_text(path)
-    told = export_photos(name, some(paths), tmp_path / "out", ExportOptions(root=tmp_path / "root", place="copy"))
+    told = export_photos(name, some(paths, tmp_path / "root"), tmp_path / "out", ExportOptions(place="copy"))
     assert told.renamed == {"t/a.png": "t/a.png", "T/A.jpg": "T/A.jpg", "t/a.png.jpg": "t/a.png.jpg"}
     labels, images = ("labels", "images") if name == "yolo" else ("Annotations", "JPEGImages")
     stems = {str(file.relative_to(tmp_path / "out" / labels).with_suffix("")) for file in (tmp_path / "out" / labels).rglob("*.*")}
@@ -259,7 +266,9 @@ def test_stems_that_two_photos_share(name: str, tmp_path: Path) -> None:
 def test_photos_are_linked_or_missed(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "a.jpg").write_text("the photo")
-    export_photos("yolo", some(["a.jpg"]), tmp_path / "out", ExportOptions(root=tmp_path / "root", place="link"))
+    export_photos("yolo", some(["a.jpg"], tmp_path / "root"), tmp_path / "out", ExportOptions(place="link"))
     assert (tmp_path / "out/images/a.jpg").readlink() == (tmp_path / "root" / "a.jpg").resolve()
     with pytest.raises(InputError, match="There is no photo"):
-        export_photos("yolo", some(["b.jpg"]), tmp_path / "other", ExportOptions(root=tmp_path / "root", place="copy"))
+        export_photos("yolo", some(["b.jpg"], tmp_path / "root"), tmp_path / "other", ExportOptions(place="copy"))
+    with pytest.raises(InputError, match=r"There is no photo a\.jpg"):
+        export_photos("yolo", some(["a.jpg"]), tmp_path / "other", ExportOptions(place="copy"))

@@ -9,6 +9,7 @@ import io
 import json
 import warnings
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from PIL import Image
 
 from annotate.export import export_photos
 from annotate.export_label_studio import brush_runs
-from annotate.export_run import AnnotatedPhoto, ExportOptions
+from annotate.export_run import AnnotatedPhoto, ExportOptions, PhotoFacts
 from annotate.export_shapes import as_one_ring, fill
 from annotate.export_voc import voc_palette
-from annotate.masks import decode_mask, encode_mask
+from annotate.masks import encode_mask
 from annotate.polygons import polygons_of
 from annotate.region import Annotation, Region
+from preprocess import InputError
 
 # pycocotools 2.0.11 itself, of any mask that it decodes, with numpy 2: not of what it reads.
 quiet_decode = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -55,14 +57,13 @@ def of_mask(label: str, mask: Any, confidence: float = 0.75) -> Region:
     return Region(box, label, confidence, encode_mask(mask))
 
 
-def sample(masks: bool = True, labels: tuple[str, ...] = tuple(shapes())) -> list[AnnotatedPhoto]:
+def sample(masks: bool = True, labels: tuple[str, ...] = tuple(shapes()), root: Path | None = None) -> list[AnnotatedPhoto]:
     chosen = shapes()
     first = tuple(of_mask(label, chosen[label]) for label in labels) if masks else ()
     boxes = (Region((2.5, 3, 10, 12.25), "block", 0.5), Region((0, 0, 40, 30), "a dog, black", 0.125, source="human"))
+    regions = (first if masks else boxes, (), boxes)
     return [
-        AnnotatedPhoto(PATHS[0], Annotation(SIZE, first if masks else boxes, "tiny-1")),
-        AnnotatedPhoto(PATHS[1], Annotation(SIZE, (), "tiny-1")),
-        AnnotatedPhoto(PATHS[2], Annotation(SIZE, boxes, "tiny-1")),
+        AnnotatedPhoto(path, Annotation(SIZE, found, "tiny-1"), root and root / path) for path, found in zip(PATHS, regions, strict=True)
     ]
 
 
@@ -138,8 +139,8 @@ def test_supervision_reads_coco(name: str, supervision: Any, tmp_path: Path) -> 
 
 
 def test_supervision_reads_yolo_boxes(supervision: Any, tmp_path: Path) -> None:
-    options = ExportOptions(root=root(tmp_path / "photos"), place="copy", labels=("block", "a dog, black"))
-    told = export_photos("yolo", sample(masks=False), tmp_path / "out", options)
+    options = ExportOptions(place="copy", labels=("block", "a dog, black"))
+    told = export_photos("yolo", sample(masks=False, root=root(tmp_path / "photos")), tmp_path / "out", options)
     out = tmp_path / "out"
     for folder in (".", "été"):
         read = supervision.DetectionDataset.from_yolo(str(out / "images" / folder), str(out / "labels" / folder), str(out / "data.yaml"))
@@ -153,8 +154,10 @@ def test_supervision_reads_yolo_boxes(supervision: Any, tmp_path: Path) -> None:
 
 
 def test_supervision_reads_yolo_segments(supervision: Any, tmp_path: Path) -> None:
-    options = ExportOptions(root=root(tmp_path / "photos"), place="copy")
-    export_photos("yolo-segments", sample(labels=("block", "disk", "all", "noise")), tmp_path / "out", options)
+    options = ExportOptions(place="copy")
+    export_photos(
+        "yolo-segments", sample(labels=("block", "disk", "all", "noise"), root=root(tmp_path / "photos")), tmp_path / "out", options
+    )
     out = tmp_path / "out"
     read = supervision.DetectionDataset.from_yolo(str(out / "images/été"), str(out / "labels/été"), str(out / "data.yaml"))
     found = next(iter(read.annotations.values()))
@@ -200,8 +203,8 @@ def test_polygons_are_filled_as_coco_fills_them() -> None:
 
 
 def test_supervision_reads_voc(supervision: Any, tmp_path: Path) -> None:
-    options = ExportOptions(root=root(tmp_path / "photos"), place="copy")
-    export_photos("voc", sample(masks=False), tmp_path / "out", options)
+    options = ExportOptions(place="copy")
+    export_photos("voc", sample(masks=False, root=root(tmp_path / "photos")), tmp_path / "out", options)
     out = tmp_path / "out"
     read = supervision.DetectionDataset.from_pascal_voc(str(out / "JPEGImages/été"), str(out / "Annotations/été"))
     found = next(iter(read.annotations.values()))
@@ -341,10 +344,45 @@ def test_tables_agree(tmp_path: Path) -> None:
             assert {row[key] for key in ("region", "label", "confidence", "source", "left", "area", "mask_counts")} == {None}
         else:
             assert region["box_xyxy"] == [row[side] for side in ("left", "top", "right", "bottom")]
-            assert (region["label"], region["confidence"], region["area"]) == (row["label"], row["confidence"], row["area"])
+            for key in ("label", "confidence", "source", "area", "pixels", "colour", "haze_depth"):
+                assert region[key] == row[key]
             assert (region["mask"] or {}).get("counts") == row["mask_counts"]
     noise = next(row for row in table if row["label"] == "noise")
-    assert decode_mask(encode_mask(shapes()["noise"])).sum() == noise["area"]
+    assert shapes()["noise"].sum() == noise["pixels"] == pytest.approx(noise["area"] * SIZE[0] * SIZE[1])
+
+
+def test_tables_say_what_is_known(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    region = Region((0, 0, 4, 3), "sky", 0.5, area=0.25, colour=(1, 32, 255), haze_depth=0.75)
+    facts = PhotoFacts("/photos", "ab" * 32, "2024-05-01T12:00:00", "Maker X", 47.5, -8.25, "dog; été", 0.5)
+    photos = [AnnotatedPhoto("a.jpg", Annotation(SIZE, (region,), "tiny-1"), facts=facts)]
+    for name in ("parquet", "csv", "jsonl"):
+        export_photos(name, photos, tmp_path / name)
+    (row,) = pq.read_table(tmp_path / "parquet").to_pylist()
+    assert {key: row[key] for key in asdict(facts)} == asdict(facts)
+    assert (row["area"], row["pixels"], row["colour"], row["haze_depth"]) == (0.25, 12, "#0120ff", 0.75)
+    line = json.loads((tmp_path / "jsonl").read_bytes())
+    assert {key: line[key] for key in asdict(facts)} == asdict(facts)
+    with (tmp_path / "csv").open(encoding="utf-8", newline="") as stream:
+        (told,) = csv.DictReader(stream)
+    assert told == {key: "" if value is None else str(value) for key, value in row.items()} | {
+        side: told[side] for side in ("left", "top", "right", "bottom", "pixels")
+    }
+
+
+def test_coco_knows_the_photo_again(tmp_path: Path) -> None:
+    facts = PhotoFacts(digest="ab" * 32, taken_at="2024-05-01T12:00:00")
+    export_photos("coco", [AnnotatedPhoto("a.jpg", Annotation(SIZE, (), "tiny-1"), facts=facts)], tmp_path / "out")
+    (image,) = json.loads((tmp_path / "out").read_bytes())["images"]
+    assert (image["digest"], image["date_captured"]) == (facts.digest, facts.taken_at)
+
+
+def test_label_studio_is_served_from_a_folder(tmp_path: Path) -> None:
+    photo = AnnotatedPhoto("b/a.jpg", Annotation(SIZE, (), "tiny-1"), tmp_path / "photos" / "a.jpg")
+    export_photos("label-studio", [photo], tmp_path / "out", ExportOptions(served=tmp_path))
+    assert json.loads((tmp_path / "out/tasks.json").read_bytes())[0]["data"]["image"] == "/data/local-files/?d=photos/a.jpg"
+    with pytest.raises(InputError, match="does not lie in"):
+        export_photos("label-studio", [photo], tmp_path / "other", ExportOptions(served=tmp_path / "elsewhere"))
 
 
 def test_many_rows_of_parquet(tmp_path: Path) -> None:
@@ -360,10 +398,10 @@ def test_many_rows_of_parquet(tmp_path: Path) -> None:
 def test_fiftyone_finds_the_photos(tmp_path: Path) -> None:
     """As FiftyOne's importer looks for them: `data/` by path under it, or `data.json`, a map from names to places."""
     photos = root(tmp_path / "photos")
-    export_photos("fiftyone", sample(), tmp_path / "listed", ExportOptions(root=photos))
+    export_photos("fiftyone", sample(root=photos), tmp_path / "listed")
     places = json.loads((tmp_path / "listed/data.json").read_bytes())
     assert {name: Path(place).read_bytes() for name, place in places.items()} == {path: (photos / path).read_bytes() for path in PATHS}
-    export_photos("fiftyone", sample(), tmp_path / "placed", ExportOptions(root=photos, place="copy"))
+    export_photos("fiftyone", sample(root=photos), tmp_path / "placed", ExportOptions(place="copy"))
     for path in PATHS:
         assert (tmp_path / "placed/data" / path).read_bytes() == (photos / path).read_bytes()
     assert (tmp_path / "placed/labels.json").read_bytes() == (tmp_path / "listed/labels.json").read_bytes()

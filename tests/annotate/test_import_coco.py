@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,8 @@ from hypothesis import strategies as st
 
 from annotate.export import export_photos
 from annotate.export_run import AnnotatedPhoto
-from annotate.import_coco import CocoImport, read_coco
+from annotate.import_coco import CocoImport, human_annotation, read_coco
+from annotate.import_match import KnownPhoto, PhotoNames
 from annotate.masks import decode_mask, encode_mask
 from annotate.region import Annotation, Region
 from preprocess import InputError
@@ -40,26 +43,31 @@ def document(**changes: Any) -> dict[str, Any]:
     }
 
 
-def read(value: Any, folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> CocoImport:
+KNOWN = [KnownPhoto(path, f"{at:064x}", size) for at, (path, size) in enumerate(SIZES.items())]
+
+
+def read(value: Any, folder: Path, photos: list[KnownPhoto] = KNOWN) -> CocoImport:
     file = folder / "coco.json"
     file.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
-    return read_coco(file, SIZES if sizes is None else sizes)
+    return read_coco(file, photos)
+
+
+def unmade(got: CocoImport) -> dict[str, Annotation]:
+    """The annotations without their makers."""
+    return {path: replace(annotation, maker="human") for path, annotation in got.annotations.items()}
 
 
 def test_every_kind_of_annotation(tmp_path: Path) -> None:
     got = read(document(), tmp_path)
     assert set(got.annotations) == {"a.jpg", "t/b.jpg"}
-    assert got.annotations["t/b.jpg"] == Annotation((8, 6), (), "human")
+    assert unmade(got)["t/b.jpg"] == Annotation((8, 6), (), "human")
     annotation = got.annotations["a.jpg"]
-    assert (annotation.maker, annotation.size_wh) == ("human", (8, 6))
+    assert re.fullmatch("human-[0-9a-f]{12}", annotation.maker)
+    assert annotation.size_wh == (8, 6)
     assert {region.source for region in annotation.regions} == {"human"}
-    polygon, crowd, box, two = annotation.regions
-    assert [(region.label, region.confidence) for region in annotation.regions] == [
-        ("dog", 1),
-        ("dog", 1),
-        ("a cat, é 🐕", 0.5),
-        ("dog", 1),
-    ]
+    box, two, polygon, crowd = annotation.regions
+    assert [region.area for region in annotation.regions] == [7 * 5.25 / 48, 13 / 48, 6 / 48, 6 / 48]  # the largest first
+    assert [(region.label, region.confidence) for region in annotation.regions] == [("a cat, é 🐕", 0.5), *[("dog", 1)] * 3]
     assert (polygon.box_xyxy, box.box_xyxy, box.mask) == ((1, 1, 4, 3), (0.5, 0, 7.5, 5.25), None)
     ys, xs = np.mgrid[:6, :8]
     for region, truth in (
@@ -84,6 +92,63 @@ def test_photos_are_found_by_path_or_else_by_name(tmp_path: Path) -> None:
     }  # fmt: skip
     assert got.unmatched == ("nobody.jpg",)
     assert got.ambiguous == {"b.jpg": ("t/b.jpg", "u/b.jpg")}
+
+
+PLACES = [
+    KnownPhoto("photos/2019/a.jpg", "a" * 64, (8, 6), ("2019/a.jpg", "/home/x/photos/2019/a.jpg")),
+    KnownPhoto("scans/2019/a.jpg", "b" * 64, (8, 6), ("2019/a.jpg", "/home/x/scans/2019/a.jpg")),
+    KnownPhoto("scans/copy of a.jpg", "b" * 64, (8, 6), ("copy of a.jpg", "/home/x/scans/copy of a.jpg")),
+    KnownPhoto("photos/scans/2019/a.jpg", "c" * 64, (8, 6), ("scans/2019/a.jpg", "/home/x/photos/scans/2019/a.jpg")),
+    KnownPhoto("photos/été/ü 1.png", "d" * 64, (8, 6), ("été/ü 1.png",)),
+    KnownPhoto("photos/0a1b2c3d-b.jpg", "e" * 64, (8, 6), ("0a1b2c3d-b.jpg",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("file_name", "digest", "fits"),
+    [
+        ("photos/2019/a.jpg", None, "a"),
+        ("2019/a.jpg", None, "ab"),
+        ("2019/a.jpg", "b" * 64, "b"),
+        ("2019/a.jpg", "f" * 64, "ab"),  # the photo was changed since: its name decides
+        ("whatever.png", "a" * 64, "a"),
+        ("images/" + "a" * 64 + ".jpg", None, "a"),
+        ("scans/2019/a.jpg", None, "b"),  # a photo's own name goes before another's path
+        ("/home/x/photos/scans/2019/a.jpg", None, "c"),
+        ("C:\\data\\photos\\2019\\a.jpg", None, "a"),
+        ("a.jpg", None, "abc"),
+        ("upload/copy of a.jpg", None, "b"),
+        ("../../photos/2019/a.jpg", None, "a"),
+        ("/data/local-files/?d=photos/%C3%A9t%C3%A9/%C3%BC%201.png", None, "d"),
+        (unicodedata.normalize("NFD", "été/ü 1.png"), None, "d"),
+        ("images/1234abcd-ü 1.png", None, "d"),
+        ("images/0a1b2c3d-b.jpg", None, "e"),
+        ("images/b.jpg", None, ""),
+        ("", None, ""),
+        ("a.jpg", 7, "abc"),
+    ],
+)
+def test_a_photo_is_known_by_many_names(file_name: str, digest: Any, fits: str) -> None:
+    assert "".join(photo.digest[0] for photo in PhotoNames(PLACES).find(file_name, digest)) == fits
+
+
+def test_copies_of_a_photo_are_matched_one_by_one(tmp_path: Path) -> None:
+    images = [{"id": at, "file_name": name, "digest": "b" * 64, "width": 8, "height": 6} for at, name in enumerate(["one.jpg", "two.jpg"])]
+    got = read(document(images=images, annotations=[]), tmp_path, PLACES)
+    assert set(got.annotations) == {"scans/2019/a.jpg", "scans/copy of a.jpg"}
+
+
+def test_an_image_that_a_tool_never_opened_says_nothing(tmp_path: Path) -> None:
+    images = [{"id": 7, "file_name": "a.jpg", "width": None, "height": None}, {"id": 9, "file_name": "t/b.jpg"}]
+    got = read(document(images=images), tmp_path)
+    assert got.unopened == ("t/b.jpg",)
+    assert len(got.annotations["a.jpg"].regions) == 4
+
+
+def test_the_maker_says_what_was_drawn(tmp_path: Path) -> None:
+    first, again = (read(document(), tmp_path).annotations["a.jpg"].maker for _ in range(2))
+    other = read(changed("annotations", 2, "bbox", to=[0.5, 0, 7, 5])(document()), tmp_path).annotations["a.jpg"].maker
+    assert first == again != other
 
 
 def test_sizes_of_unknown_photos_cost_nothing(tmp_path: Path) -> None:
@@ -124,6 +189,7 @@ HOSTILE = [
     (changed("images", 0, "file_name", to=5), "text as file_name"),
     (changed("images", 0, "file_name", to="\ud800.jpg"), "not valid Unicode"),
     (changed("images", 0, "width", to=...), "whole number as width"),
+    (changed("images", 0, "height", to=None), "whole number as height"),
     (changed("images", 0, "width", to=10**9), "1000000000×6, but a.jpg is 8×6"),
     (changed("images", 0, "height", to=-6), "8×-6, but a.jpg is 8×6"),
     (changed("images", 1, "file_name", to="./a.jpg"), "both a.jpg"),
@@ -184,10 +250,10 @@ def test_what_is_wrong_is_told_and_nothing_comes(change: Callable[[dict[str, Any
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for file in (tmp_path / "none.json", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
-            read_coco(file, SIZES)
+            read_coco(file, KNOWN)
     (tmp_path / "latin.json").write_bytes('{"images": "é"}'.encode("latin-1"))
     with pytest.raises(InputError, match="no JSON"):
-        read_coco(tmp_path / "latin.json", SIZES)
+        read_coco(tmp_path / "latin.json", KNOWN)
 
 
 def test_a_little_over_the_border_is_clipped(tmp_path: Path) -> None:
@@ -227,14 +293,11 @@ def photos(draw: st.DrawFn) -> list[AnnotatedPhoto]:
 def test_what_goes_out_comes_back(name: str, tmp_path: Path, made: list[AnnotatedPhoto]) -> None:
     (tmp_path / "out.json").unlink(missing_ok=True)
     export_photos(name, made, tmp_path / "out.json")
-    got = read_coco(tmp_path / "out.json", {photo.path: photo.annotation.size_wh for photo in made})
+    got = read_coco(tmp_path / "out.json", [KnownPhoto(photo.path, photo.path, photo.annotation.size_wh) for photo in made])
     assert (got.unmatched, got.ambiguous) == ((), {})
-    assert got.annotations == {
-        photo.path: Annotation(
-            photo.annotation.size_wh, tuple(replace(region, source="human") for region in photo.annotation.regions), "human"
-        )
-        for photo in made
-    }
+    for photo in made:
+        human = human_annotation(photo.annotation.size_wh, (replace(region, source="human") for region in photo.annotation.regions))
+        assert got.annotations[photo.path] == human
 
 
 JUNK = st.recursive(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from annotate.masks import (
+    decode_box,
     decode_mask,
     encode_mask,
     encode_piece,
@@ -131,6 +132,20 @@ def test_resizing_takes_the_pixel_at_the_middle(mask: Any, height: int, width: i
     rows = [int((row + 0.5) * mask.shape[0] / height + 1e-9) for row in range(height)]
     columns = [int((column + 0.5) * mask.shape[1] / width + 1e-9) for column in range(width)]
     np.testing.assert_array_equal(small, mask[np.ix_(rows, columns)])
+
+
+@few
+@given(MASKS, st.data())
+def test_a_box_of_a_mask(mask: Any, data: st.DataObject) -> None:
+    left, right = sorted(data.draw(st.tuples(*[st.integers(0, mask.shape[1])] * 2).filter(lambda pair: pair[0] != pair[1])))
+    top, bottom = sorted(data.draw(st.tuples(*[st.integers(0, mask.shape[0])] * 2).filter(lambda pair: pair[0] != pair[1])))
+    np.testing.assert_array_equal(decode_box(encode_mask(mask), (left, top, right, bottom)), mask[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("box", [(-1, 0, 2, 2), (0, 0, 4, 2), (0, 0, 2, 3), (1, 1, 1, 2), (0, 2, 2, 1)])
+def test_a_box_must_lie_within(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(InputError, match="does not lie within"):
+        decode_box(encode_mask(np.ones((2, 3), bool)), box)
 
 
 @few

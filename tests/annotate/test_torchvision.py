@@ -12,7 +12,8 @@ models = pytest.importorskip("torchvision.models.segmentation", reason="torchvis
 pytest.importorskip("segmentation_models_pytorch", reason="segmentation-models-pytorch is not installed")
 
 from annotate._smp import create  # noqa: E402
-from annotate._torchvision import VOC_LABELS, as_torchvision, convert, load_torchvision  # noqa: E402
+from annotate._torchvision import as_torchvision, convert, load_torchvision  # noqa: E402
+from annotate.label_sets import VOC_LABELS  # noqa: E402
 from preprocess import WeightsError  # noqa: E402
 
 KINDS = {"resnet50": "deeplabv3_resnet50", "resnet101": "deeplabv3_resnet101"}

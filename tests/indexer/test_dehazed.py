@@ -16,7 +16,7 @@ from PIL import Image
 
 from indexer import BuildOptions, Report, WalkOptions, build
 from preprocess import Judged, UnknownName
-from search import IMAGE_COLUMNS, PLAIN, Encoder, Hit, Library, Query, Store, Term, answer, open_derived, search
+from search import IMAGE_COLUMNS, PLAIN, SCHEMA_VERSION, Encoder, Hit, Library, Query, Store, Term, answer, open_derived, search
 from tests.indexer.test_build import assert_sound, contents, counts
 
 VEIL = 230
@@ -382,6 +382,6 @@ def test_a_library_of_version_1_is_searched_and_brought_up_to_date(
     assert files(library) == before  # who reads it changes nothing: an older program can still open it
     report = build(opened, [], encoder)
     assert counts(report) == {"reembedded": 11}
-    assert (report.dehazed, opened.file.schema) == (2, 2)
+    assert (report.dehazed, opened.file.schema) == (2, SCHEMA_VERSION)
     assert_sound(opened)
     assert counts(build(opened, [], encoder)) == {"same": 11}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from indexer import Found, Report
-from indexer.stages import Loaded, embed, map_ahead
+from indexer.encoding import embed
+from indexer.stages import Loaded, map_ahead
 from preprocess import WeightsError
 from search import PLAIN, Encoder
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
@@ -73,7 +74,7 @@ def test_dehazenet_is_the_published_architecture() -> None:
     pooled = sliding_window_view(scales, (7, 7), (1, 2)).max((3, 4))
     assert w["last.weight"].shape == (1, 48, 6, 6)
     expected = convolved(pooled, w["last.weight"], w["last.bias"], False).clip(0, 1)  # BReLU
-    given = learned.onnxruntime.InferenceSession(str(FOLDER / "dehazenet.onnx"), providers=["CPUExecutionProvider"]).run(
+    given = onnxruntime.InferenceSession(str(FOLDER / "dehazenet.onnx"), providers=["CPUExecutionProvider"]).run(
         None, {"pixels": pixels[None]}
     )
     assert np.ptp(expected) > 0.2
@@ -81,7 +82,7 @@ def test_dehazenet_is_the_published_architecture() -> None:
 
 
 def test_a_patch_of_16_gives_dehazenet_one_transmission() -> None:
-    session = learned.onnxruntime.InferenceSession(str(FOLDER / "dehazenet.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(FOLDER / "dehazenet.onnx"), providers=["CPUExecutionProvider"])
     assert session.run(None, {"pixels": np.zeros((5, 3, 16, 16), np.float32)})[0].shape == (5, 1, 1, 1)
 
 
@@ -98,7 +99,7 @@ def test_aod_net_is_the_published_architecture() -> None:
     x4 = step([x2, x3], 4)
     k = step([x1, x2, x3, x4], 5)
     assert [w[f"conv{n}.weight"].shape for n in range(1, 6)] == [(3, 3, 1, 1), (3, 3, 3, 3), (3, 6, 5, 5), (3, 6, 7, 7), (3, 12, 3, 3)]
-    session = learned.onnxruntime.InferenceSession(str(FOLDER / "aod-net.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(FOLDER / "aod-net.onnx"), providers=["CPUExecutionProvider"])
     found = session.run(["map", "clear"], {"pixels": pixels[None]})
     assert k.std() > 0.02
     np.testing.assert_allclose(found[0][0], k, atol=1e-5)

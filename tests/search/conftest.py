@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from preprocess import digest_of
 from search import ImageInput, Model, TextInput
-from search.model import IMAGE, TEXT, TOKENIZER, digest_of
+from search.model import IMAGE, TEXT, TOKENIZER
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "red": 2, "green": 3, "cat": 4}
 

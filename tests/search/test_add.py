@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from preprocess import InputError, PellucidError, StorageFull, UnknownName, WeightsError
+from preprocess import InputError, PellucidError, StorageFull, UnknownName, WeightsError, remove_model, staged
+from preprocess.staging import sweep
 from search import EncoderOptions, Model, add_model, find_faults, load_encoder
-from search.staging import remove_model, staged, sweep
 
 Immich = Callable[..., Path]
 needs_open_clip = pytest.mark.skipif(importlib.util.find_spec("open_clip") is None, reason="open_clip is not installed")
@@ -258,7 +258,7 @@ def test_an_interrupt_leaves_nothing(immich: Immich, tmp_path: Path, models: Pat
 def test_what_a_killed_run_left_is_swept(immich: Immich, tmp_path: Path, models: Path) -> None:
     add_model(f"path:{immich(tmp_path / 'm')}", models, name="kept")
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom search.staging import staged\n"
+        "import os, sys\nfrom pathlib import Path\nfrom preprocess import staged\n"
         "with staged(Path(sys.argv[1]), 'kept', replace=True) as folder:\n    (folder / 'text.onnx').write_bytes(b'x')\n    os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, models], check=False).returncode == 9
@@ -276,7 +276,7 @@ def test_what_a_killed_run_left_is_swept(immich: Immich, tmp_path: Path, models:
 
 def test_of_two_that_add_the_same_name_one_is_told(immich: Immich, tmp_path: Path, models: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom search.staging import staged\n"
+        "import sys\nfrom pathlib import Path\nfrom preprocess import staged\n"
         "with staged(Path(sys.argv[1]), 'm') as folder:\n    (folder / 'weights.json').write_text('{}')\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code, models], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

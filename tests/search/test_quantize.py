@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 import pytest
 
-from preprocess import InputError, WeightsError
+from preprocess import InputError, WeightsError, digest_of
 from search import EncoderOptions, Model
 from search import _quantize as quantize
 from search._onnx_clip import OnnxEncoder, builtin_folder
 from search._quantize import make_int8
-from search.model import DATA, IMAGE, IMAGE_INT8, TEXT, digest_of
+from search.model import DATA, IMAGE, IMAGE_INT8, TEXT
 
 MakeModel = Callable[..., Path]
 SQUARES = list(np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8))

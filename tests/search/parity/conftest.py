@@ -95,8 +95,7 @@ def enliven(module: Any, seed: int, gain: float = 3.0) -> Any:
 def some_photos(module: Any) -> Any:
     import torch
 
-    from preprocess import Fit, fit
-    from search.probe import example_photos
+    from preprocess import Fit, example_photos, fit
 
     facts = module.visual.preprocess_cfg
     pixels = np.stack([fit(photo, Fit(int(np.max(facts["size"])))) for photo in example_photos(10)]).astype(np.float32) / 255

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocess import WeightsError, read_image
+from preprocess import WeightsError, example_photos, read_image
 from search import Model
-from search.probe import EXAMPLE_TEXTS, example_photos, probe_difference
+from search.probe import EXAMPLE_TEXTS, probe_difference
 
 FAMILIES = {
     "ViT-B-32": "ViT-B-32",  # of real size; of the others, the first layers

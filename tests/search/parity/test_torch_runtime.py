@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from preprocess import InputError, MissingExtra, UnknownName, WeightsError
+from preprocess import InputError, MissingExtra, UnknownName, WeightsError, example_photos
 from search import EncoderOptions, load_encoder
-from search.probe import EXAMPLE_TEXTS, example_photos, probe_difference
+from search.probe import EXAMPLE_TEXTS, probe_difference
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -160,7 +160,7 @@ def test_the_graphs_need_no_torch(models: Path) -> None:
     """Search and index by the ONNX runtime, also by "auto" for a model without weights for torch, in a process that cannot import it."""
     code = (
         "import sys; sys.modules['torch'] = sys.modules['open_clip'] = sys.modules['transformers'] = None\n"
-        "from pathlib import Path\nfrom search import EncoderOptions, load_encoder\nfrom search.probe import example_photos\n"
+        "from pathlib import Path\nfrom search import EncoderOptions, load_encoder\nfrom preprocess import example_photos\n"
         "for name, runtime in (('graphs', 'auto'), ('both', 'onnx')):\n"
         "    encoder = load_encoder(name, EncoderOptions(models=Path(sys.argv[1]), runtime=runtime))\n"
         "    encoder.encode_images([encoder.prepare(example_photos(1)[0])]), encoder.encode_texts(['dog'])\n"

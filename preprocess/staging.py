@@ -10,44 +10,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from preprocess import InputError, LibraryDamaged, WeightsError
-
-from .library import _try_lock, storage_errors
+from .errors import InputError, LibraryDamaged, WeightsError
+from .storage import storage_errors, try_lock
+from .weights import kind_of
 
 _MADE = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>new|old)")
 
 
 @contextlib.contextmanager
-def staged(models: Path, name: str, *, replace: bool = False) -> Iterator[Path]:
+def staged(models: Path, name: str, *, replace: bool = False, kind: str = "encoder") -> Iterator[Path]:
     """A new empty folder that becomes `models/name` when the block ends well, and is gone when it does not.
 
-    With `replace`, a model of that name is kept until the new one takes its place, and is then removed.
+    With `replace`, a model of that name and `kind` is kept until the new one takes its place, and is then removed.
 
     Raises:
-        InputError: there is a model of that name and `replace` is not asked for.
+        InputError: there is a model of that name and `replace` is not asked for, or it is of another kind.
         WeightsError: another process is adding this name, or the folder cannot be written.
         StorageFull: the disk took no more.
     """
     target, fresh, old = models / name, models / f".{name}.{os.getpid()}.new", models / f".{name}.{os.getpid()}.old"
-    with _writing(models), contextlib.ExitStack() as held:
+    with writing_models(models), contextlib.ExitStack() as held:
         models.mkdir(parents=True, exist_ok=True)
         held.enter_context(_alone(models, name))
         sweep(models, name)
-        if not replace:
-            _absent(target)
+        _vacant(target, kind if replace else None)
         fresh.mkdir()
         try:
             yield fresh
-            if not replace:
-                _absent(target)
+            _vacant(target, kind if replace else None)
             _swap(fresh, target, old)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _absent(target: Path) -> None:
-    if target.exists():
+def _vacant(target: Path, kind: str | None) -> None:
+    """Refuse what must not be replaced: anything, or what is not of a kind."""
+    if not target.exists():
+        return
+    if kind is None:
         raise InputError(f"There is a model named {target.name} already, in {target}. Replace it with --force, or give another --name.")
+    if kind_of(target) != kind:
+        raise InputError(f"The model named {target.name}, in {target}, is no {kind} but a {kind_of(target)}. Give another --name.")
 
 
 def _swap(fresh: Path, target: Path, old: Path) -> None:
@@ -118,7 +121,7 @@ def _alone(models: Path, name: str) -> Iterator[None]:
 def _locked(file: Path, what: str) -> Iterator[IO[str]]:
     while True:
         with file.open("a+", encoding="utf-8") as handle:
-            if not _try_lock(handle):
+            if not try_lock(handle):
                 handle.seek(0)
                 holder = handle.read().strip() or "another process"
                 raise WeightsError(f"{what} by {holder}. Wait until it ends, or give another --name.")
@@ -133,7 +136,7 @@ def _locked(file: Path, what: str) -> Iterator[IO[str]]:
 
 
 @contextlib.contextmanager
-def _writing(models: Path) -> Iterator[None]:
+def writing_models(models: Path) -> Iterator[None]:
     """As `storage_errors`, with the remedy for models."""
     try:
         with storage_errors(models):

@@ -1,0 +1,1 @@
+"""The segmenter that ships with Pellucid; see MODEL_CARD.md."""

@@ -1,0 +1,84 @@
+"""What every export is checked for: paths, sizes, boxes within the photo, masks of the photo's size."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from preprocess import InputError
+
+from .export_run import AnnotatedPhoto, Run, check_text
+from .masks import mask_area, mask_box, resize_mask
+from .region import Box, Region
+
+
+def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPhoto]:
+    """The same photos with masks of the photo's size, boxes clipped to the photo and without masks that are empty; regions wholly outside are left out,
+    and all is counted.
+
+    Raises:
+        InputError: a path leads out of the root, comes twice or cannot be written as UTF-8, or a mask is damaged or not of its photo's shape.
+    """
+    seen: set[str] = set()
+    for photo in photos:
+        _check_path(photo.path)
+        if photo.path in seen:
+            raise InputError(f"{photo.path} comes twice. Merge its annotations into one before the export.")
+        seen.add(photo.path)
+        width, height = (int(side) for side in photo.annotation.size_wh)
+        if width < 1 or height < 1:
+            raise InputError(f"{photo.path} is {width}×{height} pixels. Index the photo again: every photo has at least one pixel.")
+        regions = tuple(_region(region, photo.path, (width, height)) for region in photo.annotation.regions)
+        kept = tuple(region for region in regions if region is not None)
+        run.photos += 1
+        run.regions += len(kept)
+        run.left_out += len(regions) - len(kept)
+        yield replace(photo, annotation=replace(photo.annotation, size_wh=(width, height), regions=kept))
+
+
+def full_size(region: Region, size_wh: tuple[int, int]) -> Region:
+    """The region with its mask brought to the photo's size, and the box around that mask's pixels; itself where it has that size or no mask.
+
+    Raises:
+        InputError: the mask is damaged, or its shape is not the photo's: sides may be off by a pixel of the mask, as rounding makes them.
+    """
+    size_hw = size_wh[1], size_wh[0]
+    if region.mask is None or region.mask.size_hw == size_hw:
+        return region
+    (height, width), (mask_height, mask_width) = size_hw, region.mask.size_hw
+    if abs(mask_width * height - mask_height * width) > max(width, height):
+        raise InputError(
+            f"A mask of {region.label!r} is {mask_width}×{mask_height}, which is not the shape of its photo of {width}×{height}. Segment it again."
+        )
+    mask = resize_mask(region.mask, size_hw)
+    return replace(region, mask=mask, box_xyxy=mask_box(mask) or region.box_xyxy)
+
+
+def _region(region: Region, path: str, size_wh: tuple[int, int]) -> Region | None:
+    """The region as it is written; none where it lies outside of the photo."""
+    check_text(region.label, "label")
+    try:
+        region = full_size(region, size_wh)
+        empty = region.mask is None or not mask_area(region.mask)
+    except InputError as error:
+        raise InputError(f"The region {region.label!r} of {path} cannot be written. {error}") from error
+    box = _clipped(region.box_xyxy, *size_wh)
+    if box is None:
+        return None
+    return replace(region, box_xyxy=box, confidence=float(region.confidence), mask=None if empty else region.mask)
+
+
+def _clipped(box: Box, width: int, height: int) -> Box | None:
+    x1, y1, x2, y2 = (float(value) for value in box)
+    x1, y1, x2, y2 = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 and all(map(math.isfinite, (x1, y1, x2, y2))) else None
+
+
+def _check_path(path: str) -> None:
+    check_text(path, "path")
+    parts = path.split("/")
+    windows = os.name == "nt" and any(character in path for character in '\\:*?"<>|')
+    if any(part in ("", ".", "..") for part in parts) or "\0" in path or windows:
+        raise InputError(f"{path!r} is no path inside a root. Give paths such as holiday/beach.jpg, relative to the folder of the photos.")

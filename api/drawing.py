@@ -1,0 +1,187 @@
+"""What commands that find regions share: photos at a working size, and regions drawn on copies, as tables and as JSON.
+
+`photos_of` finds the photos, `targets` says where each drawn copy goes, `read_working` reads one, `draw_copy` draws and saves it; `regions_table` prints
+what was found, and `annotation_dict` is what `--json` gives of a photo.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexer import Passed, WalkOptions, walk
+from preprocess import ImageVanished, InputError, PellucidError, jpeg_bytes, png_bytes, read_image, reduced, write_whole
+
+from .output import console, plain
+
+if TYPE_CHECKING:
+    from annotate import Annotation, LabelSet, Region
+    from preprocess import Limits, RgbImage
+
+DRAWN_SHORT = 1080
+"""Pixels of the short side that a drawn copy has at least, where the photo has them: enough to read the plates on any screen."""
+MOST_PIXELS = 8_000_000
+"""Of a picture in work: a panorama is brought down further, so that a photo of any size takes the same memory."""
+_WRITERS = {".png": png_bytes, ".jpg": jpeg_bytes, ".jpeg": jpeg_bytes}
+
+
+def photos_of(paths: Sequence[Path], options: WalkOptions | None = None) -> tuple[list[Path], dict[str, PellucidError]]:
+    """The photos that `paths` name, files and folders with all below them, each once and in order; and what could not be looked at, by name.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
+    found: dict[Path, None] = {}
+    failed: dict[str, PellucidError] = {}
+    for path in (path.expanduser() for path in paths):
+        if not path.is_dir():
+            if not path.exists():
+                raise InputError(f"There is no file or folder {path}. Check the name, or mount the disk it is on.")
+            found[path] = None
+            continue
+        passed = Passed()
+        found |= dict.fromkeys(photo.file for photo in walk(path, options or WalkOptions(), passed))
+        failed |= {f"{root}/{name}": ImageVanished(f"{root}/{name} {reason}.") for (root, name), reason in passed.broken.items()}
+        failed |= {folder: InputError(f"{folder} could not be listed: {reason}.") for folder, reason in passed.unlisted.items()}
+    return list(found), failed
+
+
+def targets(photos: Sequence[Path], out: Path | None, *, force: bool = True) -> list[Path | None]:
+    """Where the drawn copy of each photo goes; none where `out` is none.
+
+    `out` is a file for one photo, ending in .jpg or .png, or a folder: one that exists, or any name where there are several photos. In a folder, the copy
+    of `a.webp` is `a.webp.regions.jpg`. Without `force`, what exists already is refused here, before any work; `draw_copy` refuses it again.
+
+    Raises:
+        InputError: a copy would lie on one of the photos, whatever `force` says; two would have one name; one exists; or the ending is another.
+    """
+    if out is None:
+        return [None] * len(photos)
+    out = out.expanduser()
+    folder = len(photos) != 1 or out.is_dir()
+    if not folder and out.suffix.lower() not in _WRITERS:
+        raise InputError(
+            f"{out} ends in neither .jpg nor .png, and is no folder that exists. Name a drawn copy so, or make the folder first."
+        )
+    if folder and os.path.lexists(out) and not out.is_dir():
+        raise InputError(f"{out} is a file, and {len(photos):,} photos need a folder. Name a folder.")
+    files = [out / f"{photo.name}.regions.jpg" if folder else out for photo in photos]
+    originals = {_place(photo) for photo in photos} | {_identity(photo) for photo in photos} - {None}
+    owners: dict[str, Path] = {}
+    for photo, file in zip(photos, files, strict=True):
+        if _place(file) in originals or _identity(file) in originals:
+            raise InputError(f"{file} is one of the photos themselves, and originals are never written to. Name another file or folder.")
+        other = owners.setdefault(_place(file), photo)
+        if other != photo:
+            raise InputError(f"{other} and {photo} would both be drawn as {file}. Run them apart, each with its own folder.")
+        if not force and os.path.lexists(file):
+            raise InputError(f"{file} exists already. To make it anew: --force")
+    return list(files)
+
+
+def read_working(file: Path, limits: Limits, short: int, *, drawn: bool = False) -> tuple[RgbImage, tuple[int, int]]:
+    """Upright pixels brought down to no less than `short` on the short side (or `DRAWN_SHORT` where they are drawn on), and the photo's full size, width
+    and height. `reduced` brings them down further where less is enough.
+
+    Raises:
+        ImageError: see `preprocess.read_image`.
+    """
+    wanted = max(short, DRAWN_SHORT) if drawn else short
+    photo = read_image(file, limits, side=-(-wanted // 3))  # a photo decoded at a smaller scale still has three times that
+    return reduced(photo.pixels, wanted, MOST_PIXELS), (photo.width, photo.height)
+
+
+def draw_copy(pixels: RgbImage, annotation: Annotation, out: Path, *, force: bool, labels: LabelSet | None = None) -> None:
+    """Draw the regions on a copy of `pixels`, upright ones of any size, and write it whole or not at all; nothing of the photo's metadata goes with it.
+
+    A file that exists is replaced only with `force`. Make sure with `targets` that `out` is not a photo.
+
+    Raises:
+        InputError: `out` exists, cannot be written, or ends in neither .jpg nor .png.
+        StorageFull: the disk took no more.
+    """
+    from annotate import draw_regions
+
+    writer = _WRITERS.get(out.suffix.lower())
+    if writer is None:
+        raise InputError(f"{out} ends in neither .jpg nor .png. Name it so.")
+    height, width = pixels.shape[:2]
+    scale = width / annotation.size_wh[0], height / annotation.size_wh[1]
+    drawn = draw_regions(pixels, [_scaled(region, scale, (height, width)) for region in annotation.regions], labels)
+    write_whole(out, writer(drawn), force=force)
+
+
+def regions_table(file: Path | str, annotation: Annotation) -> None:
+    """Print a photo's regions, in the order they have: label, confidence, share of the photo, box in pixels, and colour and depth where they are known."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    width, height = annotation.size_wh
+    count = len(annotation.regions)
+    out.print(plain(f"{file}: {width}×{height} pixels, {count or 'no'} {'region' if count == 1 else 'regions'} by {annotation.maker}"))
+    if not count:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("label", overflow="fold")
+    for name in ("confidence", "area", "left", "top", "right", "bottom"):
+        table.add_column(name, justify="right")
+    table.add_column("colour")
+    table.add_column("haze depth", justify="right")
+    for region in annotation.regions:
+        table.add_row(
+            Text(plain(region.label)), f"{region.confidence:.2f}", "" if region.area is None else f"{region.area:.1%}",
+            *(f"{value:.0f}" for value in region.box_xyxy), "" if region.colour is None else _hex(region.colour),
+            "" if region.haze_depth is None else f"{region.haze_depth:.2f}",
+        )  # fmt: skip
+    out.print(table)
+
+
+def annotation_dict(file: Path | str, annotation: Annotation) -> dict[str, Any]:
+    """A photo's regions for JSON. Boxes are left, top, right, bottom in pixels of the full upright photo; a mask is COCO's compressed RLE, whose `size`,
+    height and width, may be smaller than the photo's. What is not known is null."""
+    width, height = annotation.size_wh
+    return {
+        "file": str(file), "width": width, "height": height, "maker": annotation.maker,
+        "regions": [_region_dict(region) for region in annotation.regions],
+    }  # fmt: skip
+
+
+def _region_dict(region: Region) -> dict[str, Any]:
+    mask = region.mask and {"size": list(region.mask.size_hw), "counts": region.mask.counts.decode("ascii")}
+    return {
+        "box": list(region.box_xyxy), "label": region.label, "confidence": round(region.confidence, 4),
+        "area": None if region.area is None else round(region.area, 6), "colour": None if region.colour is None else _hex(region.colour),
+        "haze_depth": None if region.haze_depth is None else round(region.haze_depth, 4), "mask": mask,
+    }  # fmt: skip
+
+
+def _scaled(region: Region, scale: tuple[float, float], size_hw: tuple[int, int]) -> Region:
+    """The region as it lies in a picture of another size, which its mask gets too."""
+    from annotate import resize_mask
+
+    x1, y1, x2, y2 = region.box_xyxy
+    box = (x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1])
+    return replace(region, box_xyxy=box, mask=region.mask and resize_mask(region.mask, size_hw))
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return f"#{bytes(colour).hex()}"
+
+
+def _place(path: Path) -> str:
+    """The file's own place, without regard to case, which some disks do not keep."""
+    return os.path.realpath(path).casefold()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a name stands for on disk, links followed; none where nothing is there."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

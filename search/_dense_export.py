@@ -1,0 +1,230 @@
+"""Dense features of a vision transformer: a vector for each patch, as a graph beside that of the whole photo's vector.
+
+After Wang, Mei, Yuille, "SCLIP: Rethinking Self-Attention for Dense Vision-Language Inference", ECCV 2024. In the last block each head attends by
+
+    softmax(q qᵀ / √d) + softmax(k kᵀ / √d)
+
+(their Eq. 4) instead of softmax(q kᵀ / √d): patches gather from patches that are like them, not from those that matter to the whole photo. The two are
+added, not averaged. All weights stay what they are, and the block keeps its residual and its MLP, as in the authors' own code; later work drops both
+(Lan et al., "ClearCLIP", ECCV 2024), which this does not. Then every patch goes the way of the class token: the last norm and the projection.
+
+The graph is one of its own, because computing it costs the last block a second time, and an output of `image.onnx` that nobody asked for would be paid for by
+every photo that is indexed. Where `image.onnx` has its weights in a file beside it, the dense graph points into that file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from preprocess import WeightsError, graph_errors
+
+from ._torch_clip import normalized
+from ._towers import write_graph
+from .dense import DENSE
+from .model import DATA, IMAGE, LARGEST_FILE
+from .progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from preprocess import RgbImage
+
+    from ._onnx_clip import OnnxEncoder
+    from ._open_clip import Loaded
+
+LEAST_COSINE = 0.9999
+"""Between the graph's vectors and torch's, and between the photo's vector by this graph and by `image.onnx`."""
+_SHARED_BYTES = 1024  # smaller tensors are written into the graph itself
+
+
+class DenseTower(nn.Module):
+    """UInt8["batch side side 3"] to unit rows: the photo's, Float32["batch dim"], and the patches', Float32["batch rows columns dim"].
+
+    Raises:
+        WeightsError: when made, of a tower that has no patches, or attends in another way.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        reason = unsupported(loaded.module)
+        if reason:
+            raise WeightsError(
+                f"{loaded.arch} has no dense features here: {reason}. They are made of plain vision transformers: open_clip's own (ViT-B-32, ViT-L-14, ...) "
+                f"and timm's (SigLIP, SigLIP2). Add it without --dense: pellucid segment then looks at crops of a photo."
+            )
+        self.visual, self.image = loaded.module.visual, loaded.image
+        self.timm = hasattr(self.visual, "trunk")
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised inside."""
+        photos = normalized(pixels, self.image)
+        whole, patches = self._timm(photos) if self.timm else self._open_clip(photos)
+        patches = functional.normalize(patches, dim=-1)
+        return functional.normalize(whole, dim=-1), patches.reshape(-1, *self.grid, patches.shape[-1])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        rows, columns = self.visual.trunk.patch_embed.grid_size if self.timm else self.visual.grid_size
+        return int(rows), int(columns)
+
+    def _open_clip(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        visual = self.visual
+        *blocks, last = visual.transformer.resblocks
+        tokens = visual._embeds(photos)
+        for block in blocks:
+            tokens = block(tokens)
+        whole, _ = visual._pool(last(tokens))
+        normed = last.ln_1(tokens)
+        qkv = functional.linear(normed, last.attn.in_proj_weight, last.attn.in_proj_bias)
+        tokens = tokens + last.ls_1(last.attn.out_proj(correlated(qkv, last.attn.num_heads)))
+        tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
+        patches = visual.ln_post(tokens[:, 1:])
+        if visual.proj is not None:
+            whole, patches = whole @ visual.proj, patches @ visual.proj
+        return whole, patches
+
+    def _timm(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """SigLIP has no class token: a learnt query attends to the patches. A patch goes through that pool alone, where all attention is on itself."""
+        trunk = self.visual.trunk
+        *blocks, last = trunk.blocks
+        tokens = trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(photos)))
+        for block in blocks:
+            tokens = block(tokens)
+        whole = trunk.forward_head(trunk.norm(last(tokens)))
+        mixed = last.attn.proj(correlated(last.attn.qkv(last.norm1(tokens)), last.attn.num_heads))
+        tokens = tokens + last.ls1(mixed)
+        tokens = tokens + last.ls2(last.mlp(last.norm2(tokens)))
+        patches = trunk.norm(tokens)[:, trunk.num_prefix_tokens :]
+        pool = trunk.attn_pool
+        if pool is not None:
+            patches = pool.proj(pool.kv(patches).chunk(2, dim=-1)[1])
+            if pool.mlp is not None:
+                patches = patches + pool.mlp(pool.norm(patches))
+        patches = trunk.head(trunk.fc_norm(patches))
+        return self.visual.head(whole), self.visual.head(patches)
+
+
+def correlated(qkv: torch.Tensor, heads: int) -> torch.Tensor:
+    """Correlative self-attention of Float["batch token 3·width"], the queries, keys and values, before the output projection: Float["batch token width"]."""
+    batch, length, width = qkv.shape
+    queries, keys, values = qkv.reshape(batch, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4).unbind(0)
+    scale = queries.shape[-1] ** -0.5
+    among_queries, among_keys = ((part * scale @ part.transpose(-2, -1)).softmax(-1) for part in (queries, keys))
+    return ((among_queries + among_keys) @ values).transpose(1, 2).reshape(batch, length, width // 3)
+
+
+def unsupported(module: Any) -> str:
+    """Why a model of open_clip has no dense features here; empty where it has."""
+    visual = module.visual
+    kind = type(getattr(visual, "trunk", visual)).__name__
+    if kind != "VisionTransformer":
+        return f"its image tower is a {kind}"
+    if not hasattr(visual, "trunk"):
+        last = visual.transformer.resblocks[-1]
+        if getattr(visual, "attn_pool", None) is not None:
+            return "its image tower pools by attention"
+        plain = type(last.attn) is nn.MultiheadAttention and last.attn._qkv_same_embed_dim and last.attn.batch_first
+        return "" if plain else f"its last block attends by a {type(last.attn).__name__} of another kind"
+    trunk, last = visual.trunk, visual.trunk.blocks[-1]
+    attention = last.attn
+    named = all(hasattr(last, name) for name in ("norm1", "ls1", "norm2", "ls2", "mlp")) and hasattr(attention, "qkv")
+    plain = named and all(type(getattr(attention, name, nn.Identity())) is nn.Identity for name in ("q_norm", "k_norm", "norm"))
+    if not plain or getattr(attention, "gate", None) is not None or type(attention).__name__ != "Attention":
+        return f"its last block attends by a {type(attention).__name__} of another kind"
+    pool = trunk.attn_pool
+    if pool is not None and (type(pool).__name__ != "AttentionPoolLatent" or pool.pos_embed is not None or pool.latent_len != 1):
+        return "its image tower pools in another way"
+    return ""
+
+
+def write_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progress) -> None:
+    """Write `dense.onnx` into a folder that has `image.onnx`; input as that of `image.onnx`, outputs "vector" and "dense".
+
+    Raises:
+        WeightsError: the tower is not of a supported kind, or cannot be made a graph.
+    """
+    import onnx
+
+    tower = DenseTower(loaded)
+    on_progress("dense tower to ONNX", None)
+    side = loaded.image.side
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8))
+    with graph_errors(loaded.arch), tempfile.TemporaryDirectory(dir=folder, prefix=".dense") as place:
+        made = Path(place) / DENSE
+        write_graph(tower, pixels, made, loaded.image.tensor, {0: "batch"}, ("vector", "dense"))
+        graph = onnx.load(str(made))
+        if (folder / (IMAGE + DATA)).is_file():
+            share_weights(graph, folder / IMAGE)
+        left = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
+        for stale in folder.glob(DENSE + "*"):
+            stale.unlink()
+        if left > LARGEST_FILE:
+            onnx.save_model(graph, str(folder / DENSE), save_as_external_data=True, location=DENSE + DATA)
+        else:
+            (folder / DENSE).write_bytes(graph.SerializeToString())
+    for file in folder.glob(DENSE + "*"):
+        file.chmod((folder / IMAGE).stat().st_mode)
+
+
+def share_weights(graph: Any, image: Path) -> int:
+    """Point the tensors of a loaded graph that `image` has too into the file of its weights; gives the bytes that are shared."""
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo, set_external_data
+
+    places: dict[tuple[Any, ...], ExternalDataInfo] = {}
+    other = onnx.load(str(image), load_external_data=False)
+    with (image.parent / (image.name + DATA)).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for tensor in other.graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                info = ExternalDataInfo(tensor)
+                begin = info.offset or 0
+                places[_key(tensor, data[begin : begin + (info.length or 0)])] = info
+    shared = 0
+    for tensor in graph.graph.initializer:
+        place = places.get(_key(tensor, tensor.raw_data)) if len(tensor.raw_data) >= _SHARED_BYTES else None
+        if place is not None:
+            shared += len(tensor.raw_data)
+            set_external_data(tensor, place.location, place.offset, place.length)
+            tensor.ClearField("raw_data")
+    return shared
+
+
+def _key(tensor: Any, content: bytes) -> tuple[Any, ...]:
+    return (tensor.data_type, tuple(tensor.dims), hashlib.sha256(content).digest())
+
+
+def check_dense(loaded: Loaded, encoder: OnnxEncoder, photos: Sequence[RgbImage]) -> dict[str, float]:
+    """The least cosines of the dense graph in the encoder's folder with torch, patch by patch, and of its vector of a photo with the encoder's.
+
+    Raises:
+        WeightsError: one is below `LEAST_COSINE`, or not a number.
+    """
+    from ._dense import open_dense
+
+    session = open_dense(encoder.folder, 1)
+    ready = [encoder.prepare(photo) for photo in photos]
+    vectors, whole, dense = encoder.encode_images(ready), [], []
+    with torch.inference_mode():
+        tower = DenseTower(loaded).eval()
+        for one in ready:
+            vector, patches = session.run(["vector", "dense"], {encoder.model.image.tensor: one[None]})
+            _, theirs = tower(torch.from_numpy(np.array(one[None])))  # a copy: torch wants to be able to write
+            whole.append(vector)
+            dense.append(float((patches * theirs.numpy()).sum(-1).min()))
+    cosines = {"dense_cosine": min(dense), "dense_vector_cosine": float((np.concatenate(whole) * vectors).sum(-1).min())}
+    for name, cosine in cosines.items():
+        if not cosine >= LEAST_COSINE:  # also where it is not a number
+            what = "torch's dense features" if name == "dense_cosine" else f"the vectors of {IMAGE}"
+            raise WeightsError(
+                f"The dense graph of {loaded.arch} does not give {what}: their cosine is {cosine:.6f}, less than {LEAST_COSINE}. It was not kept."
+            )
+    return {name: round(cosine, 7) for name, cosine in cosines.items()}

@@ -1,0 +1,138 @@
+"""The regions in the derived cache: a table of what is known of them, and a nearest index of their vectors.
+
+Rows of `regions.faiss` are ordered by photo, then by the region's number, so that those of one photo lie together: `starts`, Int64["photo + 1"], says where.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .nearest import INDEXES, NearestIndex
+from .schema import REGION_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from .encode import Vectors
+    from .region_store import Annotated
+    from .store import Store
+
+INDEX, STARTS = "regions.faiss", "regions.npy"
+_COLUMNS = tuple(column for column in REGION_COLUMNS if column.name != "digest")
+_SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "real": "REAL"}
+_MOST = 1 << 24  # regions of one photo, in a key of photo and number
+SAMPLE_PHOTOS = 2000
+"""Photos whose best regions say how similar the best region of a photo of this library is to a query: 2,000 tell the mean to 2% of the deviation."""
+
+
+class RegionIndex:
+    """The regions' vectors of an open cache, and whose they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nearest: NearestIndex = INDEXES["flat"]().read(folder / INDEX)
+        self.starts: NDArray[np.int64] = np.load(folder / STARTS, mmap_mode="r")
+        if int(self.starts[-1]) != len(self.nearest):
+            raise ValueError("its regions and their index do not fit")
+
+    @property
+    def photos(self) -> NDArray[np.int64]:
+        """Numbers of the photos that have regions."""
+        return np.flatnonzero(np.diff(self.starts))
+
+    def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The photos of region rows."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
+    def rows_of(self, photos: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Region rows of photos, together and in this order."""
+        first = np.asarray(self.starts[photos])
+        counts = np.asarray(self.starts[photos + 1]) - first
+        ends = np.cumsum(counts)
+        return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
+
+    def best(self, vector: Vectors, photos: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.int64]]:
+        """Of each of the photos, which must have regions, the similarity of its most similar region to a unit row, and that region's row."""
+        rows = self.rows_of(photos)
+        similarities = self.nearest.rows(rows) @ vector
+        counts = np.asarray(self.starts[photos + 1]) - np.asarray(self.starts[photos])
+        begins = np.cumsum(counts) - counts
+        most = np.maximum.reduceat(similarities, begins) if len(begins) else np.zeros(0, np.float32)
+        hits = np.flatnonzero(similarities == np.repeat(most, counts))
+        owner = np.repeat(np.arange(len(photos)), counts)[hits]
+        return most, rows[hits[np.unique(owner, return_index=True)[1]]]
+
+    def null(self, vector: Vectors) -> tuple[float, float, int]:
+        """Mean and deviation of the photos' best similarities to a unit row, over a sample of the photos, and how many that were."""
+        photos = self.photos
+        sample = photos[np.unique(np.linspace(0, len(photos) - 1, min(SAMPLE_PHOTOS, len(photos))).astype(np.int64))]
+        best, _ = self.best(vector, sample)
+        return float(best.mean()), float(best.std()), len(best)
+
+
+def write_regions(store: Store, recipe_id: str, digests: list[str], folder: Path) -> None:
+    """Add the regions of these photos, numbered by their place, to the `rows.sqlite` of a cache, and write the index of their vectors if there are any."""
+    current = store.regions.annotations()
+    numbers = {digest: at for at, digest in enumerate(digests)}
+    keys = _vector_keys(store, recipe_id, numbers, current)
+    database = sqlite3.connect(folder / "rows.sqlite")
+    try:
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("PRAGMA synchronous = OFF")
+        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in _COLUMNS)
+        database.execute(f"CREATE TABLE regions (region INTEGER, photo INTEGER, {types}, UNIQUE (photo, number))")
+        insert = f"INSERT OR IGNORE INTO regions VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"  # noqa: S608 (only question marks)
+        for batch in store.tables.batches("regions"):
+            database.executemany(insert, _rows(batch.to_pylist(), numbers, current, keys))
+        database.execute("CREATE INDEX regions_by_region ON regions (region)")
+        database.execute("CREATE INDEX regions_by_label ON regions (label COLLATE NOCASE, photo)")
+        database.commit()
+    finally:
+        database.close()
+    if len(keys):
+        np.save(folder / STARTS, np.searchsorted(keys, np.arange(len(digests) + 1, dtype=np.int64) * _MOST))
+        _write_index(store, recipe_id, numbers, current, keys, folder)
+
+
+def _rows(
+    rows: list[dict[str, Any]], numbers: Mapping[str, int], current: Mapping[str, Annotated], keys: NDArray[np.int64]
+) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+    for row in rows:
+        photo = numbers.get(row["digest"])
+        if photo is None or row["digest"] not in current or current[row["digest"]].maker != row["maker"]:
+            continue
+        key = photo * _MOST + row["number"]
+        at = int(np.searchsorted(keys, key))
+        yield at if at < len(keys) and keys[at] == key else None, photo, *(row[c.name] for c in _COLUMNS)
+
+
+def _vector_keys(store: Store, recipe_id: str, numbers: Mapping[str, int], current: Mapping[str, Annotated]) -> NDArray[np.int64]:
+    """Photo and number of every region that has a vector and counts, in one integer each, ascending and each once."""
+    return np.unique(_places(*store.regions.keys(recipe_id), numbers, current)[0])
+
+
+def _places(
+    digests: list[str], makers: list[str], each: NDArray[np.int64], numbers: Mapping[str, int], current: Mapping[str, Annotated]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The keys of those rows that count, and which rows these are."""
+    kept = [at for at, (digest, maker) in enumerate(zip(digests, makers, strict=True)) if digest in numbers and digest in current
+            and current[digest].maker == maker]  # fmt: skip
+    photos = np.array([numbers[digests[at]] for at in kept], np.int64)
+    rows = np.array(kept, np.int64)
+    return photos * _MOST + each[rows] if len(rows) else np.zeros(0, np.int64), rows
+
+
+def _write_index(
+    store: Store, recipe_id: str, numbers: Mapping[str, int], current: Mapping[str, Annotated], keys: NDArray[np.int64], folder: Path
+) -> None:
+    dim = int(store.library.file.recipes[recipe_id]["dim"])
+    vectors = np.zeros((len(keys), dim), np.float16)
+    for digests, makers, each, rows in store.regions.vector_batches(recipe_id, dim):
+        places, kept = _places(digests, makers, each, numbers, current)
+        vectors[np.searchsorted(keys, places)] = rows[kept]
+    INDEXES["flat"]().write(vectors, folder / INDEX)

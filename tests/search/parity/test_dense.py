@@ -1,0 +1,125 @@
+"""Dense features of vision transformers: the graph against the paper's equations, written here once more in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from preprocess import WeightsError, example_photos
+from search import EncoderOptions, Model, load_encoder
+from search.dense import DENSE, CropEncoder, load_dense
+
+LEAST = 0.9999
+
+
+def softmax(rows: np.ndarray) -> np.ndarray:
+    rows = np.exp(rows - rows.max(-1, keepdims=True))
+    return rows / rows.sum(-1, keepdims=True)
+
+
+def layer_norm(rows: np.ndarray, norm: Any) -> np.ndarray:
+    weight, bias = (part.detach().double().numpy() for part in (norm.weight, norm.bias))
+    return (rows - rows.mean(-1, keepdims=True)) / np.sqrt(rows.var(-1, keepdims=True) + norm.eps) * weight + bias
+
+
+def linear(rows: np.ndarray, weight: Any, bias: Any = None) -> np.ndarray:
+    return rows @ weight.detach().double().numpy().T + (0 if bias is None else bias.detach().double().numpy())
+
+
+def correlative_attention(rows: np.ndarray, weight: Any, bias: Any, heads: int) -> np.ndarray:
+    """Attn = softmax(X Wq Wqᵀ Xᵀ / √d) + softmax(X Wk Wkᵀ Xᵀ / √d), one head after the other, times X Wv."""
+    queries, keys, values = np.split(linear(rows, weight, bias), 3, axis=-1)
+    width = queries.shape[-1] // heads
+    out = []
+    for head in range(heads):
+        q, k, v = (part[:, head * width : (head + 1) * width] for part in (queries, keys, values))
+        out.append((softmax(q @ q.T / np.sqrt(width)) + softmax(k @ k.T / np.sqrt(width))) @ v)
+    return np.concatenate(out, axis=-1)
+
+
+def activated(rows: np.ndarray, mlp: Any) -> np.ndarray:
+    """The block's MLP, which is no part of the paper, by torch."""
+    import torch
+
+    with torch.inference_mode():
+        return mlp.double()(torch.from_numpy(rows)).numpy()
+
+
+def entering(module: Any, last: Any, photo: np.ndarray, image: Any) -> np.ndarray:
+    """What the last block takes of a photo when open_clip's own code runs, Float64["token width"]."""
+    import torch
+
+    seen = []
+    handle = last.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    floats = (photo.astype(np.float32) / 255 - np.float32(image.mean)) / np.float32(image.std)
+    with torch.inference_mode():
+        module.encode_image(torch.from_numpy(floats.astype(np.float32)).permute(2, 0, 1)[None])
+    handle.remove()
+    return seen[0][0].double().numpy()
+
+
+def reference(module: Any, photo: np.ndarray, image: Any) -> np.ndarray:
+    """Unit rows of the patches of a prepared photo, Float64["row column dim"]."""
+    visual = module.visual
+    if hasattr(visual, "trunk"):
+        trunk = visual.trunk
+        last, heads = trunk.blocks[-1], trunk.blocks[-1].attn.num_heads
+        rows = entering(module, last, photo, image)
+        mixed = correlative_attention(layer_norm(rows, last.norm1), last.attn.qkv.weight, last.attn.qkv.bias, heads)
+        rows = rows + linear(mixed, last.attn.proj.weight, last.attn.proj.bias)
+        rows = layer_norm(rows + activated(layer_norm(rows, last.norm2), last.mlp), trunk.norm)
+        pool = trunk.attn_pool
+        width = rows.shape[-1]
+        rows = linear(rows, pool.kv.weight[width:], pool.kv.bias[width:])  # all attention on the patch itself
+        rows = linear(rows, pool.proj.weight, pool.proj.bias)
+        rows = rows + activated(layer_norm(rows, pool.norm), pool.mlp)
+        grid = trunk.patch_embed.grid_size
+    else:
+        last = visual.transformer.resblocks[-1]
+        rows = entering(module, last, photo, image)
+        mixed = correlative_attention(layer_norm(rows, last.ln_1), last.attn.in_proj_weight, last.attn.in_proj_bias, last.attn.num_heads)
+        rows = rows + linear(mixed, last.attn.out_proj.weight, last.attn.out_proj.bias)
+        rows = rows + activated(layer_norm(rows, last.ln_2), last.mlp)
+        rows = layer_norm(rows[1:], visual.ln_post) @ visual.proj.detach().double().numpy()
+        grid = visual.grid_size
+    rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows.reshape(*grid, -1)
+
+
+@pytest.fixture(scope="module")
+def narrow(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return export(make_narrow("ViT-B-32-dense"), tmp_path_factory.mktemp("models") / "narrow", dense=True)
+
+
+def check_parity(family: Any) -> None:
+    import copy
+
+    encoder = load_dense(family.folder.name, EncoderOptions(family.folder.parent, threads=1))
+    session = encoder._session
+    module, image = copy.deepcopy(family.loaded.module), family.loaded.image
+    for photo in example_photos(3):
+        ready = family.encoder.prepare(photo)
+        vector, dense = session.run(["vector", "dense"], {image.tensor: ready[None]})
+        wanted = reference(copy.deepcopy(module), ready, image)
+        assert dense.shape[1:] == wanted.shape
+        np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, atol=1e-5)
+        assert (dense[0] * wanted).sum(-1).min() >= LEAST
+        assert (vector[0] * family.encoder.encode_images([ready])[0]).sum() >= LEAST
+        assert (wanted.reshape(-1, wanted.shape[-1]) @ vector[0]).min() < 0.9  # patches are not the photo's vector over again
+
+
+def test_parity_with_the_papers_equations(narrow: Any) -> None:
+    check_parity(narrow)
+
+
+def test_parity_with_quick_gelu(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
+    check_parity(export(make_narrow("ViT-B-32-dense-quick", quick_gelu=True), tmp_path / "quick", dense=True))
+
+
+def test_parity_of_siglip(make_loaded: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
+    check_parity(export(make_loaded("ViT-B-16-SigLIP2", name="ViT-B-16-SigLIP2-dense"), tmp_path / "siglip", dense=True))
