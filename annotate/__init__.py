@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from .components import ClassMap, ComponentOptions, find_regions
     from .crops import CONTEXTS, region_crops
     from .draw import DrawOptions, Plate, draw_regions, place_plates
-    from .export import EXPORTERS, export_photos, load_exporter
-    from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions
-    from .import_coco import CocoImport, read_coco
+    from .export import EXPORTERS, FORMATS, export_photos, load_exporter
+    from .export_check import as_written
+    from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, PhotoFacts, Placing
+    from .import_coco import CocoImport, human_annotation, read_coco
+    from .import_match import KnownPhoto
     from .label_sets import LABEL_SETS, DataLabels, read_labels
     from .labels import NOTHING, Label, LabelSet
     from .makers import REGION_MAKERS, RegionMaker, RegionMakerOptions, load_region_maker
@@ -50,6 +52,7 @@ _HOMES = {
     "add": (
         "AddSegmenterOptions",
         "add_segmenter",
+        "as_written",
     ),
     "components": (
         "ClassMap",
@@ -68,19 +71,25 @@ _HOMES = {
     ),
     "export": (
         "EXPORTERS",
+        "FORMATS",
         "export_photos",
         "load_exporter",
     ),
+    "export_check": ("as_written",),
     "export_run": (
         "AnnotatedPhoto",
         "ExportOptions",
         "Exported",
         "Exporter",
+        "PhotoFacts",
+        "Placing",
     ),
     "import_coco": (
         "CocoImport",
+        "human_annotation",
         "read_coco",
     ),
+    "import_match": ("KnownPhoto",),
     "label_sets": (
         "LABEL_SETS",
         "DataLabels",
@@ -149,14 +158,15 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CONTEXTS", "EXPORTERS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions", "AnnotatedPhoto",
+    "CONTEXTS", "EXPORTERS", "FORMATS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions", "AnnotatedPhoto",
     "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions", "ExportOptions", "Exported",
-    "Exporter", "Label", "LabelSet", "Mask", "MaskedPhoto", "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle",
-    "SegmentMap", "Segmenter", "SegmenterFacts", "SegmenterOptions", "Source", "add_segmenter", "bridged", "builtin_folder", "colour_for",
-    "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos",
-    "find_labels", "find_masked_photos", "find_regions", "find_segmenter_faults", "intersection_over_union", "load_exporter",
-    "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "open_segmenter", "place_plates", "polygons_of",
-    "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of", "runs_of", "segmenter_folders",
+    "Exporter", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "PhotoFacts", "Placing", "Plate", "Polygon", "Region",
+    "RegionMaker", "RegionMakerOptions", "Rle", "SegmentMap", "Segmenter", "SegmenterFacts", "SegmenterOptions", "Source", "add_segmenter", "as_written",
+    "bridged", "builtin_folder", "colour_for", "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece",
+    "evaluate_segmentation", "export_photos", "find_labels", "find_masked_photos", "find_regions", "find_segmenter_faults",
+    "human_annotation", "intersection_over_union", "load_exporter", "load_region_maker", "load_segmenter", "mask_area", "mask_box",
+    "mask_of", "open_segmenter", "place_plates", "polygons_of", "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of",
+    "runs_of", "segmenter_folders",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from preprocess import GraphOptions, InputError, RgbImage, WeightsError, check_file, open_session
+from preprocess import GraphOptions, InputError, RgbImage, WeightsError, check_file, normalised_planes, open_session
 
 from .segment import GRAPH, Frame, SegmenterFacts, SegmenterOptions, SegmentMap, remedy
 from .tiles import padded_length, tiled
@@ -94,7 +94,11 @@ class OnnxSegmenter:
         Raises:
             WeightsError: the graph does not run, or does not give a number for each label and pixel.
         """
-        fed = np.ascontiguousarray(pixels)[None] if self.frame.layout == "pixels" else _floats(pixels, self.frame)
+        fed = (
+            np.ascontiguousarray(pixels)[None]
+            if self.frame.layout == "pixels"
+            else normalised_planes(pixels[None], self.frame.mean, self.frame.std)
+        )
         try:
             found = self._session.run(None, {self.frame.tensor: fed})[0]
         except Exception as error:  # the runtime's own errors have no common parent
@@ -130,12 +134,6 @@ def _padded(pixels: RgbImage, frame: Frame) -> RgbImage:
     height, width = pixels.shape[:2]
     more = [padded_length(side, frame.stride, frame.least) - side if side < frame.tile else 0 for side in (height, width)]
     return np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge") if any(more) else pixels
-
-
-def _floats(pixels: RgbImage, frame: Frame) -> NDArray[np.float32]:
-    levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    tables = (levels - np.array(frame.mean, np.float32)[:, None]) / np.array(frame.std, np.float32)[:, None]
-    return np.stack([tables[colour][pixels[..., colour]] for colour in range(3)])[None]
 
 
 def enlarged(

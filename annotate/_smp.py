@@ -97,7 +97,7 @@ def create(arch: str, **config: Any) -> Loaded:
         InputError: smp does not take these arguments.
     """
     known: dict[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
-    maker = choose({kind.__name__: kind for kind in known.values()}, getattr(known.get(arch.lower()), "__name__", arch), "architecture")
+    maker = choose(known, arch.lower(), "architecture of smp")
     encoder = str(config.get("encoder_name", inspect.signature(maker).parameters["encoder_name"].default))
     if not encoder.startswith("tu-"):
         choose(smp.encoders.encoders, encoder, "encoder of smp")

@@ -134,6 +134,7 @@ def _copied(job: _Job, folder: Path) -> SegmenterFacts:
 
 
 def _from_folder(job: _Job, folder: Path) -> SegmenterFacts:
+    _labels_of(job)  # before anything is read
     job.on_progress("load", None)
     from ._smp import load_folder
 
@@ -164,7 +165,8 @@ def _of_smp(job: _Job, state: dict[str, Any]) -> Loaded:
             f"Which architecture and encoder of smp is {job.path}? Add both, such as --arch deeplabv3plus --encoder mobilenet_v2. A folder that "
             "smp's save_pretrained made says them itself."
         )
-    classes = classes_of(state) or len(_labels_of(job).names)
+    labels = _labels_of(job)
+    classes = classes_of(state) or len(labels.names)
     return fitted(state, str(job.path), options.arch, options.encoder, classes)
 
 

@@ -30,7 +30,7 @@ def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPho
         width, height = (int(side) for side in photo.annotation.size_wh)
         if width < 1 or height < 1:
             raise InputError(f"{photo.path} is {width}×{height} pixels. Index the photo again: every photo has at least one pixel.")
-        regions = tuple(_region(region, photo.path, (width, height)) for region in photo.annotation.regions)
+        regions = tuple(as_written(region, (width, height), photo.path) for region in photo.annotation.regions)
         kept = tuple(region for region in regions if region is not None)
         run.photos += 1
         run.regions += len(kept)
@@ -56,8 +56,12 @@ def full_size(region: Region, size_wh: tuple[int, int]) -> Region:
     return replace(region, mask=mask, box_xyxy=mask_box(mask) or region.box_xyxy)
 
 
-def _region(region: Region, path: str, size_wh: tuple[int, int]) -> Region | None:
-    """The region as it is written; none where it lies outside of the photo."""
+def as_written(region: Region, size_wh: tuple[int, int], path: str = "a photo") -> Region | None:
+    """The region as exports write it: of its photo's size, its box clipped to it, an empty mask none; none where it lies outside of the photo.
+
+    Raises:
+        InputError: its label is not Unicode, or its mask is damaged or of another shape; `path` says where.
+    """
     check_text(region.label, "label")
     try:
         region = full_size(region, size_wh)

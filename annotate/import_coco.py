@@ -72,8 +72,8 @@ def read_coco(file: Path, photos: Iterable[KnownPhoto]) -> CocoImport:
 def human_annotation(size_wh: tuple[int, int], regions: Iterable[Region]) -> Annotation:
     """A person's regions, the largest first, with their area. The maker says which they are: `human-` and 12 digits of a hash of them."""
     whole = size_wh[0] * size_wh[1]
-    ordered = sorted(regions, key=pixels_of, reverse=True)
-    ordered = [replace(region, area=region.area if region.area is not None else pixels_of(region) / whole) for region in ordered]
+    measured = [replace(region, area=region.area if region.area is not None else pixels_of(region) / whole) for region in regions]
+    ordered = sorted(measured, key=lambda region: -(region.area or 0))
     told = [(r.label, r.box_xyxy, r.confidence, r.mask and (r.mask.size_hw, r.mask.counts)) for r in ordered]
     return Annotation(size_wh, tuple(ordered), f"human-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}")
 

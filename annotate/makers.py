@@ -23,7 +23,7 @@ from .components import ComponentOptions, find_regions
 from .labels import NOTHING, LabelSet
 from .measures import brought_down, measured, scaled_box
 from .region import Annotation, Box, Region
-from .segment import KIND, Segmenter, SegmenterFacts, SegmenterOptions, builtin_folder, open_segmenter
+from .segment import Segmenter, SegmenterFacts, SegmenterOptions, builtin_folder, open_segmenter, segmenter_folders
 
 NO_REGIONS = "none"
 """The name that stands for no maker."""
@@ -208,21 +208,6 @@ def load_region_maker(name: str = "builtin", options: RegionMakerOptions | None 
     if NO_REGIONS in names or len(set(names)) < len(names):
         raise InputError(f"The makers of regions {name!r} cannot be joined: name each once, and {NO_REGIONS!r} alone.")
     return JoinedRegions(tuple(maker for one in load if (maker := one(options)) is not None), options)
-
-
-def segmenter_folders(models: Path | None) -> list[Path]:
-    """Folders of segmenters that were added, by name; those of encoders, and what is damaged, are not among them."""
-    if models is None or not models.is_dir():
-        return []
-    found = sorted(file.parent for file in models.glob("[!.]*/weights.json"))
-    return [folder for folder in found if _is_segmenter(folder) and folder.name not in REGION_MAKERS]
-
-
-def _is_segmenter(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / "weights.json").read_text(encoding="utf-8")).get("kind") == KIND)
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _added(folder: Path, options: RegionMakerOptions) -> RegionMaker:

@@ -135,7 +135,7 @@ class SegmenterFacts:
             facts = dict(json.loads(file.read_text(encoding="utf-8")))
             kind, number = facts.pop("kind", "encoder"), int(facts.pop("format"))
             if kind != KIND:
-                raise WeightsError(f"{folder} holds an {kind}, not a segmenter. Name a segmenter's folder.")
+                raise WeightsError(f"{folder} holds a model of the kind {kind!r}, not a segmenter. Name a segmenter's folder.")
             if number > FORMAT:  # before the rest, which may have fields of that format
                 raise WeightsError(f"{file} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")
             return cls(**as_tuples(facts | {"frame": Frame(**as_tuples(facts["frame"]))}))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer import Report
-    from search import Hit
+    from search import Hit, RegionHit
 
 SHOWN_FAILURES = 20
 
@@ -41,7 +41,7 @@ def plain(text: str) -> str:
 
 
 def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
-    """Similarity, date and path of each hit, best first."""
+    """Similarity, date and path of each hit, best first; beside the photo's own similarity the region, where one is what the hit is ranked by."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -55,12 +55,24 @@ def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
     several = any(hit.enhancer != PLAIN for hit in hits)  # most searches find no dehazed version
     if several:
         table.add_column("version")
+    by_region = any(hit.matched == "region" for hit in hits)
+    if by_region:
+        table.add_column("region that matched")
     table.add_column("photo", overflow="fold")
     for hit in hits:
         taken = str(hit.columns.get("taken_at") or "")[:10]
         version = ["dehazed" if hit.enhancer != PLAIN else ""] if several else []
-        table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, Text(plain(hit.file)))
+        region = [Text(_region_words(hit.region if hit.matched == "region" else None))] if by_region else []
+        table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, *region, Text(plain(hit.file)))
     console().print(table)
+
+
+def _region_words(region: RegionHit | None) -> str:
+    """Its label, similarity, z and box: `dog 0.312 +2.4 at 120,40 300×220`."""
+    if region is None:
+        return ""
+    x1, y1, x2, y2 = (round(value) for value in region.box_xyxy)
+    return f"{plain(region.label)} {region.similarity:.3f} {region.z:+.1f} at {x1},{y1} {x2 - x1}×{y2 - y1}"
 
 
 def report_summary(report: Report) -> None:

@@ -11,6 +11,7 @@ from typer.main import get_command
 from api.cli import app
 from api.settings import Settings
 from search import IMAGE_COLUMNS, catalogue_markdown
+from search.schema import REGION_COLUMNS
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,12 @@ def columns() -> str:
     lines = ["# Columns and settings\n", "Generated from the code by `make docs-write`.\n", "## Columns that `--where` reads\n"]
     lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in IMAGE_COLUMNS]
+    lines += [
+        "\n## Columns of a region\n",
+        "With `region.` before the name, in `--where` too: [how](searching.md#conditions-on-regions).\n",
+    ]
+    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `region.{column.name}` | {column.kind} | {column.meaning} |" for column in REGION_COLUMNS if column.name != "digest"]
     lines += [
         "\n## Settings\n",
         "In `pellucid.toml`, or in capitals behind `PELLUCID_` in the environment.\n",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .image import Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
     from .original import Original, decode_original, peek_size
+    from .planes import normalised_planes
     from .probe_photos import example_photos, real_photos
     from .progress import Progress, no_progress
     from .remote import fetch
@@ -147,6 +148,7 @@ _HOMES = {
         "decode_original",
         "peek_size",
     ),
+    "planes": ("normalised_planes",),
     "probe_photos": (
         "example_photos",
         "real_photos",
@@ -202,10 +204,10 @@ __all__ = [
     "UnknownName", "WeightsError", "add_haze", "as_tuples", "check_file", "check_name", "choose", "cv2", "decode", "decode_original",
     "depth_heat_map", "digest_of", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "example_photos", "fetch",
     "file_faults", "find_pairs", "find_sources", "first_line", "fit", "folders_of", "graph_errors", "haze_density", "is_photo",
-    "jpeg_bytes", "kind_of", "load_dehazer", "load_rule", "misfits", "no_progress", "open_session", "peek_size", "png_bytes",
-    "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth", "relative_depth", "remove_model",
-    "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged", "storage_errors", "try_lock", "write_onnx",
-    "write_weights_facts", "write_whole", "writing_models", "wrong_files",
+    "jpeg_bytes", "kind_of", "load_dehazer", "load_rule", "misfits", "no_progress", "normalised_planes", "open_session", "peek_size",
+    "png_bytes", "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth", "relative_depth",
+    "remove_model", "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged", "storage_errors", "try_lock",
+    "write_onnx", "write_weights_facts", "write_whole", "writing_models", "wrong_files",
 ]  # fmt: skip
 
 

@@ -50,7 +50,9 @@ def _vacant(target: Path, kind: str | None) -> None:
     if kind is None:
         raise InputError(f"There is a model named {target.name} already, in {target}. Replace it with --force, or give another --name.")
     if kind_of(target) != kind:
-        raise InputError(f"The model named {target.name}, in {target}, is no {kind} but a {kind_of(target)}. Give another --name.")
+        raise InputError(
+            f"The model named {target.name}, in {target}, is of the kind {kind_of(target)!r}, not {kind!r}. Give another --name."
+        )
 
 
 def _swap(fresh: Path, target: Path, old: Path) -> None:

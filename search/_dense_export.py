@@ -119,7 +119,8 @@ def correlated(qkv: torch.Tensor, heads: int) -> torch.Tensor:
     queries, keys, values = qkv.reshape(batch, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4).unbind(0)
     scale = queries.shape[-1] ** -0.5
     among_queries, among_keys = ((part * scale @ part.transpose(-2, -1)).softmax(-1) for part in (queries, keys))
-    return ((among_queries + among_keys) @ values).transpose(1, 2).reshape(batch, length, width // 3)
+    mixed: torch.Tensor = (among_queries + among_keys) @ values
+    return mixed.transpose(1, 2).reshape(batch, length, width // 3)
 
 
 def unsupported(module: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import GraphOptions, WeightsError, open_session
+from preprocess import GraphOptions, WeightsError, normalised_planes, open_session
 
 from .bench import bench_file, read_settings
 from .encode import EncoderOptions, Recipe, normalize
@@ -137,9 +137,5 @@ def run_rows(session: Any, tensor: str, fed: NDArray[Any]) -> Vectors:
 
 
 def floats(part: Sequence[Prepared], image: ImageInput) -> NDArray[np.float32]:
-    """Float32["photo 3 side side"], normalised to the very bits of torchvision's ToTensor and Normalize."""
-    levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    mean, std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
-    tables = (levels - mean[:, None]) / std[:, None]  # one colour's 256 values each
-    pixels = np.stack(part)
-    return np.stack([tables[colour][pixels[..., colour]] for colour in range(3)], axis=1)
+    """Float32["photo 3 side side"], normalised."""
+    return normalised_planes(np.stack(part), image.mean, image.std)

@@ -37,14 +37,16 @@ def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int
     return _numbers(database, statement, where, condition)
 
 
-def matching_regions(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:
-    """Row numbers, ascending and each once, of the regions' vectors for which `where` holds: where it has conditions on `region.`, those regions that meet
-    them, and where it has none, all regions of the photos that it gives.
+def matching_regions(database: sqlite3.Connection, where: str) -> NDArray[np.int64] | None:
+    """Row numbers, ascending and each once, of the vectors of those regions that meet the conditions on `region.` in `where`; none where it has no such
+    condition outside of `count()`, so that all regions of the photos that it gives are as good.
 
     Raises:
         FilterError: as `matching_vectors`.
     """
     condition = Condition.parse(where)
+    if not condition.joined:
+        return None
     statement = (
         f"SELECT DISTINCT region.region FROM images {_JOIN} WHERE ({condition.sql}) AND region.region IS NOT NULL ORDER BY region.region"  # noqa: S608
     )

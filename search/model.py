@@ -81,7 +81,7 @@ class Model:
         try:
             facts = dict(json.loads((folder / "weights.json").read_text(encoding="utf-8")))
             if (kind := facts.pop("kind", KIND)) != KIND:
-                raise WeightsError(f"{folder} holds a {kind}, not an encoder. Name an encoder's folder.")
+                raise WeightsError(f"{folder} holds a model of the kind {kind!r}, not an encoder. Name an encoder's folder.")
             number = int(facts.pop("format"))
             if number > FORMAT:  # before the rest, which may have fields of that format
                 raise WeightsError(f"{folder / 'weights.json'} has format {number}; this Pellucid reads up to {FORMAT}. Upgrade Pellucid.")

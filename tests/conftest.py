@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocess import squash
+from annotate import Annotation, Region, encode_mask
+from preprocess import digest_of, squash
 from search import ENCODERS, Encoder, Library, Recipe, Store, normalize
 
 SHARED = (Path(__file__).parents[1].parent / "shared").resolve() / "data"  # the library keeps real names, without links
@@ -56,6 +57,42 @@ class MeanColour:
         """Centred colours, and a constant so that grey is not nothing."""
         centred = np.asarray(colours, np.float32) / 127.5 - 1
         return normalize(np.concatenate([centred, np.full((len(centred), 1), 0.5, np.float32)], 1))
+
+
+class Halves:
+    """A maker of regions: the left and the right half of each photo, labelled by the colour nearest to their own; none in a grey photo."""
+
+    short = 16
+
+    def __init__(self, version: int = 1) -> None:
+        self.id, self.seen = f"halves-{version}", 0
+
+    def __call__(self, pixels: Any, size_wh: tuple[int, int]) -> Annotation:
+        self.seen += 1
+        middle, (width, height) = pixels.shape[1] // 2, size_wh
+        regions = []
+        for half, (x1, x2) in ((pixels[:, :middle], (0.0, width / 2)), (pixels[:, middle:], (width / 2, float(width)))):
+            mean = half.reshape(-1, 3).mean(0)
+            label = min(COLOURS, key=lambda name: float(np.abs(mean - COLOURS[name]).sum()))
+            inside = np.zeros(pixels.shape[:2], np.bool_)
+            inside[:, : middle if x1 == 0 else None] = x1 == 0
+            inside[:, middle:] |= x1 > 0
+            colour = tuple(round(float(value)) for value in mean)
+            mask = encode_mask(inside)
+            if label != "grey":
+                regions.append(Region((x1, 0.0, x2, float(height)), label, 0.9, mask, "machine", 0.5, colour, 0.25))  # type: ignore[arg-type]
+        return Annotation(size_wh, tuple(regions), self.id)
+
+
+@pytest.fixture
+def halves(monkeypatch: pytest.MonkeyPatch) -> Halves:
+    """The maker called `halves` in builds."""
+    from indexer import build as build_function
+
+    maker, module = Halves(), __import__("sys").modules[build_function.__module__]
+    load = module.load_region_maker
+    monkeypatch.setattr(module, "load_region_maker", lambda name, options: maker if name == "halves" else load(name, options))
+    return maker
 
 
 @pytest.fixture
@@ -215,6 +252,65 @@ def immich_export(
 @pytest.fixture
 def immich() -> Callable[..., Path]:
     return immich_export
+
+
+def colour_segmenter(
+    folder: Path,
+    frame: Any = None,
+    *,
+    blur: int = 1,
+    pooled: bool = False,
+    gain: float = 1.0,
+    labels: tuple[str, ...] = ("red", "green", "blue"),
+) -> Path:
+    """A tiny segmenter: logits are the normalised colours, blurred over `blur` pixels, times `gain`; with `pooled`, means over 8×8 pixels, enlarged again."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from annotate.segment import GRAPH, Frame, SegmenterFacts
+
+    frame = frame or Frame(stride=8, tile=64, overlap=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    weight = np.zeros((3, 3, blur, blur), np.float32)
+    weight[range(3), range(3)] = gain / blur**2
+    constants: dict[str, Any] = {"weight": weight}
+    nodes = []
+    if frame.layout == "pixels":
+        constants |= {
+            "mean": 255 * np.array(frame.mean, np.float32)[:, None, None],
+            "std": 255 * np.array(frame.std, np.float32)[:, None, None],
+        }
+        nodes += [
+            ("Cast", [frame.tensor], "floats", {"to": TensorProto.FLOAT}),
+            ("Transpose", ["floats"], "planes", {"perm": [0, 3, 1, 2]}),
+        ]
+        nodes += [("Sub", ["planes", "mean"], "centred", {}), ("Div", ["centred", "std"], "ready", {})]
+        element, shape = TensorProto.UINT8, ["batch", "height", "width", 3]
+    else:
+        nodes += [("Identity", [frame.tensor], "ready", {})]
+        element, shape = TensorProto.FLOAT, ["batch", 3, "height", "width"]
+    nodes += [("Conv", ["ready", "weight"], "found", {"pads": [blur // 2] * 4})]
+    if pooled:
+        constants["scales"] = np.array([1, 1, 8, 8], np.float32)
+        nodes += [("AveragePool", ["found"], "pooled", {"kernel_shape": [8, 8], "strides": [8, 8]})]
+        nodes += [("Resize", ["pooled", "", "scales"], "logits", {"mode": "nearest"})]
+    else:
+        nodes += [("Identity", ["found"], "logits", {})]
+    graph = helper.make_graph(
+        [helper.make_node(kind, ins, [out], **more) for kind, ins, out, more in nodes],
+        "segmenter",
+        [helper.make_tensor_value_info(frame.tensor, element, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3, "rows", "columns"])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), str(folder / GRAPH))
+    SegmenterFacts(folder.name, labels, frame, {GRAPH: digest_of(folder / GRAPH)}, "CC0-1.0", arch="colours").write(folder)
+    return folder
+
+
+@pytest.fixture
+def write_segmenter() -> Callable[..., Path]:
+    return colour_segmenter
 
 
 class FakeHub:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from annotate._onnx_segmenter import OnnxSegmenter, best, enlarged
-from annotate.segment import GRAPH, Frame, SegmenterFacts, SegmenterOptions, load_segmenter, open_segmenter
+from annotate.segment import GRAPH, Frame, SegmenterOptions, load_segmenter, open_segmenter
 from preprocess import InputError, UnknownName, WeightsError
 
 LABELS = ("red", "green", "blue")
@@ -25,53 +23,10 @@ FRAME = Frame(stride=8, tile=64, overlap=16, mean=MEAN, std=STD)
 Make = Callable[..., Path]
 
 
-def write_segmenter(
-    folder: Path, frame: Frame = FRAME, *, blur: int = 1, pooled: bool = False, gain: float = 1.0, labels: tuple[str, ...] = LABELS
-) -> Path:
-    """Logits are the normalised colours, blurred over `blur` pixels, times `gain`; with `pooled`, means over 8×8 pixels, enlarged again."""
-    weight = np.zeros((3, 3, blur, blur), np.float32)
-    weight[range(3), range(3)] = gain / blur**2
-    constants: dict[str, Any] = {"weight": weight}
-    nodes = []
-    if frame.layout == "pixels":
-        constants |= {
-            "mean": 255 * np.array(frame.mean, np.float32)[:, None, None],
-            "std": 255 * np.array(frame.std, np.float32)[:, None, None],
-        }
-        nodes += [
-            ("Cast", [frame.tensor], "floats", {"to": TensorProto.FLOAT}),
-            ("Transpose", ["floats"], "planes", {"perm": [0, 3, 1, 2]}),
-        ]
-        nodes += [("Sub", ["planes", "mean"], "centred", {}), ("Div", ["centred", "std"], "ready", {})]
-        element, shape = TensorProto.UINT8, ["batch", "height", "width", 3]
-    else:
-        nodes += [("Identity", [frame.tensor], "ready", {})]
-        element, shape = TensorProto.FLOAT, ["batch", 3, "height", "width"]
-    nodes += [("Conv", ["ready", "weight"], "found", {"pads": [blur // 2] * 4})]
-    if pooled:
-        constants["scales"] = np.array([1, 1, 8, 8], np.float32)
-        nodes += [("AveragePool", ["found"], "pooled", {"kernel_shape": [8, 8], "strides": [8, 8]})]
-        nodes += [("Resize", ["pooled", "", "scales"], "logits", {"mode": "nearest"})]
-    else:
-        nodes += [("Identity", ["found"], "logits", {})]
-    graph = helper.make_graph(
-        [helper.make_node(kind, ins, [out], **more) for kind, ins, out, more in nodes],
-        "segmenter",
-        [helper.make_tensor_value_info(frame.tensor, element, shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3, "rows", "columns"])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), str(folder / GRAPH))
-    digest = hashlib.sha256((folder / GRAPH).read_bytes()).hexdigest()
-    SegmenterFacts(folder.name, labels, frame, {GRAPH: digest}, "CC0-1.0", arch="colours").write(folder)
-    return folder
-
-
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    def write(name: str = "colours", *args: Any, **more: Any) -> Path:
-        return write_segmenter(tmp_path / name, *args, **more)
+def make(tmp_path: Path, write_segmenter: Make) -> Make:
+    def write(name: str = "colours", frame: Frame = FRAME, **more: Any) -> Path:
+        return write_segmenter(tmp_path / name, frame, **more)
 
     return write
 
@@ -234,7 +189,7 @@ def changed(folder: Path, **facts: Any) -> Path:
     ("facts", "said"),
     [
         ({"format": 99}, "Upgrade Pellucid"),
-        ({"kind": "encoder"}, "holds an encoder, not a segmenter"),
+        ({"kind": "encoder"}, "of the kind 'encoder', not a segmenter"),
         ({"labels": ["a", "a"]}, "each its own"),
         ({"labels": ["a"]}, "2 to 255 labels"),
         ({"frame": {"stride": 0}}, "damaged"),

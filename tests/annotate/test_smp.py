@@ -162,7 +162,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_names_that_smp_does_not_have_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName, match="Did you mean 'DeepLabV3Plus'"):
+    with pytest.raises(UnknownName, match="Did you mean 'deeplabv3plus'"):
         create("DeepLabV3Plux")
     with pytest.raises(UnknownName, match="Did you mean 'resnet50'"):
         create("FPN", encoder_name="resnet5O")

@@ -36,7 +36,9 @@ def slow(method: Any) -> Any:
 
 def main() -> None:
     photo = sys.argv[1]
-    make_encoder = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["MeanColour"]
+    made = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
+    make_encoder, maker = made["MeanColour"], made["Halves"]()
+    builder.load_region_maker = lambda _name, _options: maker  # type: ignore[attr-defined]
     encoder = make_encoder()
     pixels = read_image(photo).pixels
     encoder.encode_images([encoder.prepare(pixels)])  # everything lazy is loaded
@@ -44,14 +46,14 @@ def main() -> None:
     for name in ("append", "upsert", "delete", "compact"):
         setattr(Tables, name, slow(getattr(Tables, name)))
     builder.COMMIT_PHOTOS = 4  # type: ignore[attr-defined]
-    dehazed = indexer.BuildOptions(dehaze="dark-channel")  # each photo has two vectors then
+    options = indexer.BuildOptions(dehaze="dark-channel", regions="halves")  # each photo has two vectors then, and two regions
     print("ready", flush=True)
     for line in sys.stdin:
         folder, root, name = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
             try:
-                indexer.build(search.Library(Path(folder), create=True), [Path(root)], make_encoder(name), dehazed)
+                indexer.build(search.Library(Path(folder), create=True), [Path(root)], make_encoder(name), options)
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 os._exit(1)

@@ -70,18 +70,6 @@ def assert_sound(library: Library) -> None:
     derived.close()
 
 
-@pytest.fixture
-def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    def forbid() -> None:
-        def explode(*_args: Any, **_options: Any) -> None:
-            raise AssertionError("a photo was read")
-
-        monkeypatch.setattr(stages, "decode", explode)
-        monkeypatch.setattr(stages, "read_bytes", explode)
-
-    return forbid
-
-
 def later(file: Path, seconds: float = 5) -> None:
     facts = file.stat()
     os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns + int(seconds * 1e9)))

@@ -19,12 +19,16 @@ from indexer import BuildOptions, build
 from search import Encoder, Library, Query, Store, Term, open_derived, search
 
 KILLS = 20
-DEHAZED = BuildOptions(dehaze="dark-channel")  # each photo has two vectors then
+OPTIONS = BuildOptions(dehaze="dark-channel", regions="halves")  # each photo has two vectors then, and two regions
 PHOTOS = 150
 SEED = 20
 COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange")
 
-pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.usefixtures("halves"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
+    pytest.mark.timeout(900),
+]
 
 
 class Builds:
@@ -77,7 +81,7 @@ def changed(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -> tup
     for at in range(PHOTOS * 2 // 3):
         paint(root / f"{at % 5}" / f"{at:03}.png", COLOURS[at % 7], seed=at)
     library = Library(tmp_path / "before", create=True)
-    build(library, [root], encoder, DEHAZED)
+    build(library, [root], encoder, OPTIONS)
     files = sorted(root.rglob("*.png"))
     for at, file in enumerate(files[:50]):
         if at % 5 == 0:
@@ -97,7 +101,22 @@ def changed(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -> tup
     return root, library.folder
 
 
-def contents(library: Library) -> tuple[list[dict[str, Any]], dict[str, bytes], list[Any]]:
+def regions_of(library: Library) -> dict[str, Any]:
+    """Of each photo, its maker, its regions, and the vectors of these."""
+    store = Store(library)
+    kept, recipe = store.regions.annotations(), str(library.file.current)
+    dim = int(library.file.recipes[recipe]["dim"])
+    vectors: dict[str, dict[int, bytes]] = {}
+    for digests, makers, numbers, rows in store.regions.vector_batches(recipe, dim):
+        for digest, maker, number, row in zip(digests, makers, numbers.tolist(), rows, strict=True):
+            if digest in kept and kept[digest].maker == maker:
+                vectors.setdefault(digest, {})[number] = row.tobytes()
+    regions = store.regions.regions()
+    assert {digest: len(found) for digest, found in regions.items()} == {digest: k.regions for digest, k in kept.items() if k.regions}
+    return {digest: (kept[digest], regions.get(digest), vectors.get(digest)) for digest in kept}
+
+
+def contents(library: Library) -> tuple[list[dict[str, Any]], dict[str, bytes], list[Any], dict[str, Any]]:
     store = Store(library)
     rows = sorted(store.images().to_pylist(), key=lambda row: row["path"])
     current = str(library.file.current)
@@ -106,12 +125,12 @@ def contents(library: Library) -> tuple[list[dict[str, Any]], dict[str, bytes], 
         for name, recipe in {"": current, **library.file.enhanced(current)}.items()
         for digest, vector in zip(*store.vectors(recipe), strict=True)
     }
-    return rows, vectors, store.failures()
+    return rows, vectors, store.failures(), regions_of(library)
 
 
 def assert_whole(library: Library, encoder: Encoder, was: dict[str, str]) -> None:
     """It opens and answers; every row is complete, stands once, and has its vector; of the older rows none was lost for nothing."""
-    rows, vectors, _failures = contents(library)
+    rows, vectors, _failures, _regions = contents(library)
     places = [row["path"] for row in rows]
     assert len(places) == len(set(places))
     for row in rows:
@@ -147,7 +166,7 @@ def test_a_build_killed_at_any_moment(builds: Builds, changed: tuple[Path, Path]
         assert not library.busy()
         assert_whole(library, encoder, was)
         progress += contents(library)[0] not in (older, expected[0])
-        build(library, [root], encoder, DEHAZED)
+        build(library, [root], encoder, OPTIONS)
         for part, wanted in zip(contents(library), expected, strict=True):
             assert part == wanted, f"after kill {at}"
         derived = open_derived(library)
@@ -174,8 +193,8 @@ def test_a_first_build_killed_again_and_again(builds: Builds, changed: tuple[Pat
     assert seen == sorted(seen)
     assert seen[-1] > 0
     fresh = Library(tmp_path / "fresh", create=True)
-    build(library, [root], encoder, DEHAZED)
-    build(fresh, [root], encoder, DEHAZED)
+    build(library, [root], encoder, OPTIONS)
+    build(fresh, [root], encoder, OPTIONS)
     assert contents(library) == contents(fresh)
 
 
@@ -187,7 +206,7 @@ def test_another_encoder_killed_at_any_moment(
     for at in range(PHOTOS):
         paint(root / f"{at % 5}" / f"{at:03}.png", COLOURS[at % 7], seed=at)
     before = Library(tmp_path / "before", create=True)
-    build(before, [root], encoder, DEHAZED)
+    build(before, [root], encoder, OPTIONS)
     question = Query((Term("red"),), k=500)
     expected = search(before, question, encoder)
     start = time.monotonic()
@@ -205,7 +224,8 @@ def test_another_encoder_killed_at_any_moment(
         library = Library(place)
         assert library.file.current == encoder.recipe.id
         assert search(library, question, encoder) == expected
-        kept = len(Store(library).digests(finer.recipe.id))
+        store = Store(library)
+        kept = len(store.digests(finer.recipe.id) & store.regions.embedded(finer.recipe.id))
         partly += 0 < kept < PHOTOS
         report = build(library, [root], finer)
         assert (report.reembedded, report.without_vector) == (PHOTOS - kept, 0)
