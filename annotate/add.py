@@ -73,13 +73,23 @@ def add_segmenter(
     check_name(name, RESERVED, "a name that regions have without any segmenter that was added")
     models = models.absolute()
     with staged(models, name, replace=options.force, kind=KIND) as folder:
-        facts = maker(_Job(path, name, options, on_progress), folder)
+        facts = _made(maker, _Job(path, name, options, on_progress), folder)
         facts.write(folder)
         on_progress("check", None)
         _accept(folder, path)
         if "probe" not in facts.measured:
             replace(facts, measured=dict(facts.measured) | {"probe": probe_of(folder)}).write(folder)
     return SegmenterFacts.read(models / name)
+
+
+def _made(maker: Callable[[_Job, Path], SegmenterFacts], job: _Job, folder: Path) -> SegmenterFacts:
+    """What cannot be read is no fault of the folder that is written."""
+    try:
+        return maker(job, folder)
+    except PermissionError as error:
+        if error.filename and Path(error.filename).is_relative_to(folder):
+            raise
+        raise WeightsError(f"{error.filename or job.path} cannot be read: {error.strerror}. Give yourself the right to read it.") from error
 
 
 def _maker(path: Path, options: AddSegmenterOptions) -> Callable[[_Job, Path], SegmenterFacts]:
@@ -113,13 +123,23 @@ def _says_itself(path: Path, **given: str | None) -> None:
 def _name_of(path: Path) -> str:
     """The source's own name; a folder of ours keeps its name."""
     if path.is_dir() and (path / "weights.json").is_file() and kind_of(path) == KIND:
-        return SegmenterFacts.read(path).name
+        return _facts_of(path).name
     return safe_name(path.name if path.is_dir() else path.stem)
+
+
+def _facts_of(folder: Path) -> SegmenterFacts:
+    """As `SegmenterFacts.read`, with the remedy for a folder that is not among the models."""
+    try:
+        return SegmenterFacts.read(folder)
+    except WeightsError as error:
+        if error.__cause__ is None:  # of a later format, or of another kind
+            raise
+        raise WeightsError(f"{folder / 'weights.json'} is damaged ({error.__cause__}). Copy the folder again.") from error.__cause__
 
 
 def _copied(job: _Job, folder: Path) -> SegmenterFacts:
     """A folder of ours, from another machine perhaps: its graph, facts and source stay what they are."""
-    facts, options = SegmenterFacts.read(job.path), job.options
+    facts, options = _facts_of(job.path), job.options
     odd = [name for name in facts.files if Path(name).name != name or name.startswith(".")]
     if wrong := odd or wrong_files(job.path, facts.files):
         raise WeightsError(f"{job.path / wrong[0]} is missing, or is not the file that weights.json says. Copy the folder again.")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from preprocess import InputError
 
 from .export_run import AnnotatedPhoto, Run, check_text
-from .masks import mask_area, mask_box, resize_mask
+from .masks import mask_box, resize_mask
 from .region import Box, Region
 
 
@@ -39,25 +39,27 @@ def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPho
 
 
 def full_size(region: Region, size_wh: tuple[int, int]) -> Region:
-    """The region with its mask brought to the photo's size, and the box around that mask's pixels; itself where it has that size or no mask.
+    """The region with its mask brought to the photo's size, and the box around that mask's pixels; itself where it has that size, without a mask that is empty.
 
     Raises:
         InputError: the mask is damaged, or its shape is not the photo's: sides may be off by a pixel of the mask, as rounding makes them.
     """
-    size_hw = size_wh[1], size_wh[0]
-    if region.mask is None or region.mask.size_hw == size_hw:
+    if region.mask is None:
         return region
-    (height, width), (mask_height, mask_width) = size_hw, region.mask.size_hw
+    (width, height), (mask_height, mask_width) = size_wh, region.mask.size_hw
     if abs(mask_width * height - mask_height * width) > max(width, height):
         raise InputError(
             f"A mask of {region.label!r} is {mask_width}×{mask_height}, which is not the shape of its photo of {width}×{height}. Segment it again."
         )
-    mask = resize_mask(region.mask, size_hw)
-    return replace(region, mask=mask, box_xyxy=mask_box(mask) or region.box_xyxy)
+    mask = resize_mask(region.mask, (height, width))
+    box = mask_box(mask)
+    if box is None:
+        return replace(region, mask=None)
+    return region if mask is region.mask else replace(region, mask=mask, box_xyxy=box)
 
 
 def as_written(region: Region, size_wh: tuple[int, int], path: str = "a photo") -> Region | None:
-    """The region as exports write it: of its photo's size, its box clipped to it, an empty mask none; none where it lies outside of the photo.
+    """The region as exports write it: of its photo's size (see `full_size`), its box clipped to it; none where it lies outside of the photo.
 
     Raises:
         InputError: its label is not Unicode, or its mask is damaged or of another shape; `path` says where.
@@ -65,13 +67,12 @@ def as_written(region: Region, size_wh: tuple[int, int], path: str = "a photo") 
     check_text(region.label, "label")
     try:
         region = full_size(region, size_wh)
-        empty = region.mask is None or not mask_area(region.mask)
     except InputError as error:
         raise InputError(f"The region {region.label!r} of {path} cannot be written. {error}") from error
     box = _clipped(region.box_xyxy, *size_wh)
     if box is None:
         return None
-    return replace(region, box_xyxy=box, confidence=float(region.confidence), mask=None if empty else region.mask)
+    return replace(region, box_xyxy=box, confidence=float(region.confidence))
 
 
 def _clipped(box: Box, width: int, height: int) -> Box | None:

@@ -45,6 +45,14 @@ def write_voc(photos: Iterator[AnnotatedPhoto], folder: Path, run: Run) -> None:
             _write_photo(photo, folder, run, every, masked)
     names = [one_line(name, "label") for name in run.labels.names]
     (folder / "labels.txt").write_text("".join(f"{name}\n" for name in ("background", *names)), encoding="utf-8", newline="\n")
+    _write_label_map(folder / "labelmap.txt", ("background", *names))
+
+
+def _write_label_map(file: Path, names: tuple[str, ...]) -> None:
+    """CVAT and Datumaro want to know the colours of the masks beforehand: `label:red,green,blue:parts:actions`."""
+    colours = voc_palette()
+    lines = [f"{name}:{','.join(str(value) for value in colours[3 * at : 3 * at + 3])}::\n" for at, name in enumerate(names[: _MOST + 1])]
+    file.write_text("".join(["# label:color_rgb:parts:actions\n", *lines]), encoding="utf-8", newline="\n")
 
 
 def _write_photo(photo: AnnotatedPhoto, folder: Path, run: Run, every: TextIO, masked: TextIO) -> None:

@@ -41,7 +41,8 @@ def read_coco(file: Path, photos: Iterable[KnownPhoto]) -> CocoImport:
 
     An image is the photo with its `digest`, which our own export wrote, or else with its `file_name` (see `PhotoNames`). One without annotations gives
     an annotation without regions: a person has looked and found nothing. Polygons are filled as COCO's own mask API fills them, compressed and
-    uncompressed runs are read, a crowd becomes one region, and `bbox` is taken from the mask where it is missing. All regions are `source`
+    uncompressed runs are read, a crowd becomes one region, and a `bbox` that is missing, or off by a pixel at most,
+    is that of the mask's pixels. All regions are `source`
     "human"; their confidence is the field `score`, 1 where there is none. The largest come first.
 
     Raises:
@@ -109,7 +110,7 @@ def _match(images: Mapping[int, Mapping[str, Any]], names: PhotoNames, annotated
         name = _text(row, "file_name", where)
         sized = row.get("width") is not None or row.get("height") is not None
         size = (_whole(row, "width", where), _whole(row, "height", where)) if sized else None
-        fitting = names.find(name, row.get("digest"))
+        fitting = names.find([name, *(row[key] for key in ("path",) if isinstance(row.get(key), str))], row.get("digest"))
         if not fitting:
             found.unmatched.append(name)
         elif len({photo.digest for photo in fitting}) > 1:
@@ -138,7 +139,11 @@ def _check_photo(photo: KnownPhoto, size: tuple[int, int] | None, where: str, ow
 def _region(row: Mapping[str, Any], label: str, size_wh: tuple[int, int], where: str) -> Region:
     mask = _mask(row.get("segmentation"), size_wh, where)
     bbox = row.get("bbox")
-    box = _box(bbox, size_wh, where) if bbox is not None and bbox != [] else mask_box(mask) if mask is not None else None
+    box = _box(bbox, size_wh, where) if bbox is not None and bbox != [] else None
+    around = mask_box(mask) if mask is not None else None
+    # Tools round, and Label Studio's boxes are a pixel wider than their masks; a box that is farther off was drawn so.
+    if around is not None and (box is None or all(abs(a - b) <= _OUTSIDE for a, b in zip(around, box, strict=True))):
+        box = around
     if box is None:
         raise InputError(f"{where} has neither a bbox nor a segmentation with pixels in it. Draw it, or remove it.")
     score = 1.0 if row.get("score") is None else _real(row["score"], f"The score of {where.lower()}")

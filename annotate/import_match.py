@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from urllib.parse import unquote
@@ -39,22 +39,26 @@ class PhotoNames:
             parts = tuple(reversed(_composed(photo.name).split("/")))
             self._base.setdefault(parts[0], []).append((parts, photo))
 
-    def find(self, file_name: str, digest: object = None) -> tuple[KnownPhoto, ...]:
-        """The photos that it may be; several where it is ambiguous, or where copies of one photo lie at several places.
+    def find(self, names: Sequence[str], digest: object = None) -> tuple[KnownPhoto, ...]:
+        """The photos that something with these names may be; several where it is ambiguous, or where copies of one photo lie at several places.
 
-        A digest decides, also as the name of the file. Then come whole names, and then the end of the name: the photos with the same last part, and of
-        these the ones that agree in the most parts before it.
+        A digest decides, also as the name of the file. Then come whole names, and then their ends: the photos with the same last part, and of these the
+        ones that agree in the most parts before it. The first of the names that fits photos of one digest decides.
         """
-        tries = dict.fromkeys(_composed(name) for name in (file_name, _plain(file_name)))
-        named = next((found for names in (self._own, self._other) for name in tries if (found := names.get(name))), [])
-        last = next(reversed(tries)).rpartition("/")[2]
+        found = [self._find(name, digest) for name in names if name]
+        return next((some for some in found if len({photo.digest for photo in some}) == 1), next((some for some in found if some), ()))
+
+    def _find(self, name: str, digest: object) -> tuple[KnownPhoto, ...]:
+        tries = list(dict.fromkeys(_composed(each) for each in (name, _plain(name), unquote(_plain(name)))))
+        named = next((photos for names in (self._own, self._other) for each in tries if (photos := names.get(each))), [])
+        last = tries[-1].rpartition("/")[2]
         same = self._digest.get(digest if isinstance(digest, str) else last.partition(".")[0], [])
         if same:
             return tuple([photo for photo in named if photo in same] or same)
         if named:
             return tuple(named)
-        *_, plain = tries
-        return self._ending(plain) or self._ending("/".join([*plain.split("/")[:-1], _UPLOADED.sub("", last, count=1)]))
+        tries += [_UPLOADED.sub("", each.rpartition("/")[2], count=1) for each in tries]
+        return next((some for each in tries if (some := self._ending(each))), ())
 
     def _ending(self, name: str) -> tuple[KnownPhoto, ...]:
         parts = tuple(reversed(name.split("/")))

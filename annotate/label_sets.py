@@ -25,7 +25,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "nature": ("tree", "vegetation", "terrain"),
     "sky": ("sky",),
     "human": ("person", "pedestrian", "rider", "bicyclist"),
-    "vehicle": ("car", "truck", "bus", "train", "motorcycle", "bicycle"),
+    "vehicle": ("car", "truck", "bus", "train", "motorcycle", "motorbike", "bicycle"),
 }
 """The categories of Cityscapes (Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016, table 1). CamVid does not
 part riders from their bicycles, so its bicyclists are human."""
@@ -55,12 +55,12 @@ def data_labels(names: Iterable[str]) -> DataLabels:
     rows = tuple(names)
     if len(rows) > NOTHING:
         raise InputError(f"There are {len(rows)} labels; a mask, of a byte a pixel, can tell {NOTHING} from what is ignored.")
-    kept = {name: number for number, name in enumerate(rows) if name.casefold() not in IGNORED}
-    if len(kept) + sum(name.casefold() in IGNORED for name in rows) != len(rows):
+    kept = {name: number for number, name in enumerate(rows) if _plain(name) not in IGNORED}
+    if len(kept) + sum(_plain(name) in IGNORED for name in rows) != len(rows):
         raise InputError(f"A label comes twice: {next(name for name in rows if rows.count(name) > 1)!r}. Give each class its own name.")
     taken, claims = LabelSet.of(kept), Counter(group for name in kept if (group := _group(name)))
     aliases = {name: [word for word in group if taken.find(word) is None] for name in kept if claims[group := _group(name)] == 1}
-    parents = {name: kind for name in kept for kind, words in KINDS.items() if name.casefold() in words and name.casefold() != kind}
+    parents = {name: kind for name in kept for kind, words in KINDS.items() if _plain(name) in words and _plain(name) != kind}
     labels = LabelSet.of(kept, aliases=aliases, parents=parents)
     return DataLabels(
         LabelSet(tuple(replace(label, id=kept[label.name]) for label in labels)),
@@ -71,7 +71,11 @@ def data_labels(names: Iterable[str]) -> DataLabels:
 
 def _group(name: str) -> tuple[str, ...]:
     """Words of the same meaning; none for most names."""
-    return next((group for group in SAME if name.casefold() in group), ())
+    return next((group for group in SAME if _plain(name) in group), ())
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").replace("-", " ").casefold().split())
 
 
 VOC_LABELS = (

@@ -52,6 +52,11 @@ class RegionMaker(Protocol):
         """Pixels of the short side that it is glad to have; a photo that has more is brought down."""
         ...
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that its regions can be called."""
+        ...
+
     def __call__(self, pixels: RgbImage, size_wh: tuple[int, int]) -> Annotation:
         """The regions of a photo whose full size is `size_wh` and whose pixels, upright, may be reduced already.
 
@@ -102,10 +107,11 @@ class SegmentedRegions:
             raise InputError(f"A segmenter cannot be called {_HUMAN!r}: so are the regions that people draw. Rename its folder {folder}.")
         facts = SegmenterFacts.read(folder)
         self.folder, self.options = folder, options or RegionMakerOptions()
-        self.labels = LabelSet.of(facts.labels)
+        self._label_set = LabelSet.of(facts.labels)
         self.short = min(facts.frame.short or _SHORT, _SHORT)
         self.id = f"{name}-{self.options.identity(facts.identity(facts.frame))}"
-        self._left_out = [label.id for label in self.labels if label.name.strip().lower() in BACKGROUNDS]
+        self._left_out = [label.id for label in self._label_set if label.name.strip().lower() in BACKGROUNDS]
+        self.labels = tuple(label.name for label in self._label_set if label.id not in self._left_out)
         self._parts = ComponentOptions(
             crumb_share=self.options.least_area, max_regions=max(4 * self.options.most, ComponentOptions().max_regions)
         )
@@ -121,7 +127,7 @@ class SegmentedRegions:
         small = brought_down(pixels, self.short)
         found = self._opened().segment(small)
         classes = np.where(np.isin(found.classes, self._left_out), np.uint8(NOTHING), found.classes) if self._left_out else found.classes
-        regions = find_regions(classes, found.confidence, self.labels, self._parts)
+        regions = find_regions(classes, found.confidence, self._label_set, self._parts)
         sure = [region for region in regions if region.confidence >= self.options.least_confidence][: self.options.most]
         small_wh = small.shape[1], small.shape[0]
         return Annotation(size_wh, tuple(scaled_box(region, small_wh, size_wh) for region in measured(small, sure)), self.id)
@@ -141,6 +147,7 @@ class JoinedRegions:
         self.makers, self.options = makers, options
         self.id = JOINED.join(maker.id for maker in makers)
         self.short = max(maker.short for maker in makers)
+        self.labels = tuple(dict.fromkeys(label for maker in makers for label in maker.labels))
 
     def __call__(self, pixels: RgbImage, size_wh: tuple[int, int]) -> Annotation:
         """See `RegionMaker`."""
@@ -176,10 +183,10 @@ def _builtin(options: RegionMakerOptions) -> RegionMaker:
     return SegmentedRegions("builtin", builtin_folder(), options)
 
 
-def _proposals(options: RegionMakerOptions) -> RegionMaker:
+def _proposals(_options: RegionMakerOptions) -> RegionMaker:
     from .proposals import Proposals
 
-    return Proposals(options)
+    return Proposals()
 
 
 REGION_MAKERS: Mapping[str, _Load] = {

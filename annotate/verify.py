@@ -31,11 +31,9 @@ def find_segmenter_faults(folder: Path) -> list[Fault]:
     if expected is None:
         return []
     same = sum(ours == theirs for ours, theirs in zip(found, expected, strict=False)) / len(found)
-    return (
-        []
-        if same >= _AGREEMENT
-        else [Fault(folder, f"it names {1 - same:.0%} of an example photo otherwise than on the day it was added", help_)]
-    )
+    if same >= _AGREEMENT:
+        return []
+    return [Fault(folder, f"it names {1 - same:.0%} of an example photo otherwise than on the day it was added", help_)]
 
 
 def probe_of(folder: Path) -> list[int]:

@@ -184,11 +184,7 @@ def _summary(outcome: dict[str, Any]) -> None:
 
 
 def many(count: int, what: str) -> str:
-    """How many of them, in words.
-
-    >>> many(1, "photo"), many(2000, "photo")
-    ('1 photo', '2,000 photos')
-    """
+    """`1 photo`, `2,000 photos`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 

@@ -33,6 +33,9 @@ def add(
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept terms that allow research only.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of the same name, once the new one is checked.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; take what the hub's cache has.")] = False,
+    dense: Annotated[
+        bool, typer.Option("--dense", help="Make a graph of dense features too, for pellucid segment; of vision transformers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add a model: fetch or convert it, check it, and only then show it. Its licence is shown before anything is downloaded."""
@@ -46,10 +49,32 @@ def add(
     with step_bar(not as_json) as (move, pause):
         model = add_model(
             source, folder, name=name, arch=arch, runtime=one_of(runtime, ("onnx", "torch"), "--runtime"),
-            accept_licence=ask_consent(accept_licence, pause), offline=offline, force=force, on_progress=move,
+            accept_licence=ask_consent(accept_licence, pause), offline=offline, force=force, dense=dense, on_progress=move,
         )  # fmt: skip
     facts = added_facts(folder / model.name)
     print_json(facts) if as_json else print_added(facts)
+
+
+@models_app.command("dense")
+def dense(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model that was added.")],
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; take what the hub's cache has.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an added model a graph of dense features, for pellucid segment. Its other files, and all vectors by it, stay as they are."""
+    from search import add_dense
+
+    from .model_output import added_facts, step_bar
+    from .output import console, plain, print_json
+    from .settings import load_settings
+
+    folder = load_settings().models.expanduser().absolute()
+    with step_bar(not as_json) as (move, _pause):
+        add_dense(name, folder, offline=offline, on_progress=move)
+    facts = added_facts(folder / name)
+    print_json(facts) if as_json else console().print(
+        plain(f'{name} has dense features: pellucid segment PHOTO --labels "..." --encoder {name}')
+    )
 
 
 @models_app.command("verify")

@@ -26,8 +26,8 @@ h1 { font-size: 1.6rem; margin: 0 } header p { margin: .25rem 0 0; opacity: .75 
 section { border-top: 1px solid var(--line); margin-top: 1.75rem; padding-top: 1rem }
 h2 { font-size: 1.1rem; margin: 0 0 .75rem; display: flex; gap: .75rem; align-items: center } h2 img { height: 4.5rem; border-radius: 6px }
 .hits { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)) }
-figure { margin: 0 } figure img, .missing { width: 100%; aspect-ratio: 4/3; object-fit: cover; border-radius: 6px; background: var(--line) }
-.framed { display: block; position: relative } .framed img { display: block }
+figure { margin: 0 } figure img, .missing { display: block; width: 100%; aspect-ratio: 4/3; object-fit: cover; border-radius: 6px; background: var(--line) }
+.framed { display: block; position: relative }
 .box { position: absolute; border: 2px solid var(--mark); border-radius: 2px; outline: 1px solid #000b; box-shadow: inset 0 0 0 1px #000b; min-width: 6px; min-height: 6px }
 .missing { display: grid; place-items: center; padding: .5rem; font-size: .8rem; text-align: center }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; margin-top: .3rem }
@@ -54,7 +54,7 @@ def contact_sheet(title: str, subtitle: str, answers: Sequence[Answered]) -> str
         pictures = dict(zip(files, pool.map(thumbnail, files), strict=True))
     sections = "".join(_section(answer, pictures) for answer in answers)
     boxes = (
-        " A yellow box marks the part that matched, with its own numbers beside its name."
+        " A yellow box marks the part that matched, with its own numbers beside its name and the photo's in parentheses."
         if any(hit.matched == "region" for a in answers for hit in a.hits)
         else ""
     )

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from annotate.crops import region_crops
 from annotate.makers import RegionMaker, RegionMakerOptions, box_overlap, load_region_maker
 from annotate.region import Box, Region
 from preprocess import RgbImage, read_image
@@ -162,17 +163,6 @@ def best_overlaps(photos: Sequence[Composed], regions: Sequence[Sequence[Region]
 # A search in plain numpy, to choose by
 
 
-def region_crops(pixels: RgbImage, box: Box, scales: Sequence[float] = (1.0, 1.5)) -> list[RgbImage]:
-    """The box and its surroundings, `scales` times as wide and high, within the photo."""
-    x1, y1, x2, y2 = box
-    crops = []
-    for scale in scales:
-        wide, high = (x2 - x1) * (scale - 1) / 2, (y2 - y1) * (scale - 1) / 2
-        left, top = max(0, int(np.floor(x1 - wide))), max(0, int(np.floor(y1 - high)))
-        crops.append(pixels[top : int(np.ceil(y2 + high)), left : int(np.ceil(x2 + wide))])
-    return crops
-
-
 def encoded(encoder: Encoder, pictures: Iterable[RgbImage]) -> Rows:
     prepared = [encoder.prepare(np.ascontiguousarray(picture)) for picture in pictures]
     rows = [encoder.encode_images(prepared[at : at + encoder.batch_size]) for at in range(0, len(prepared), encoder.batch_size)]
@@ -181,9 +171,16 @@ def encoded(encoder: Encoder, pictures: Iterable[RgbImage]) -> Rows:
 
 def region_rows(encoder: Encoder, photos: Sequence[Composed], regions: Sequence[Sequence[Region]]) -> tuple[Rows, NDArray[np.intp]]:
     """A row for each region, the mean of its crops', and the number of its photo."""
-    pairs = [(number, part) for number, parts in enumerate(regions) for part in parts]
-    rows = encoded(encoder, (crop for number, part in pairs for crop in region_crops(photos[number].pixels, part.box_xyxy)))
-    return normalize(rows.reshape(len(pairs), 2, -1).mean(1)), np.array([number for number, _ in pairs], np.intp)
+    crops, region_of, photo_of = list[RgbImage](), list[int](), list[int]()
+    for number, (photo, parts) in enumerate(zip(photos, regions, strict=True)):
+        for part in parts:
+            found = region_crops(photo.pixels, part.box_xyxy, (photo.pixels.shape[1], photo.pixels.shape[0]))
+            crops += found
+            region_of += [len(photo_of)] * len(found)
+            photo_of.append(number)
+    sums = np.zeros((len(photo_of), encoder.recipe.dim), np.float32)
+    np.add.at(sums, region_of, encoded(encoder, crops))  # of unit rows, so that each context counts the same
+    return normalize(sums), np.array(photo_of, np.intp)
 
 
 def best_of_photo(similarities: Rows, photo_of: NDArray[np.intp], photos: int) -> Rows:

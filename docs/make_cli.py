@@ -10,8 +10,7 @@ from typer.main import get_command
 
 from api.cli import app
 from api.settings import Settings
-from search import IMAGE_COLUMNS, catalogue_markdown
-from search.schema import REGION_COLUMNS
+from search import IMAGE_COLUMNS, REGION_COLUMNS, catalogue_markdown
 
 HERE = Path(__file__).parent
 

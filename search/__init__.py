@@ -6,19 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .add import Consent, Runtime, add_model
+    from .add import Consent, Runtime, add_dense, add_model
     from .bench import Bench, Speed, bench_model
     from .catalogue import CATALOGUE, Recommended, catalogue_markdown
+    from .dense import Cells, CropEncoder, CropOptions, DenseEncoder, load_dense
     from .derived import Derived, Spread, make_derived, open_derived
     from .encode import ENCODERS, PLAIN, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
     from .evaluate import evaluate_retrieval, evaluate_zeroshot
     from .failures import Failure
-    from .filter import matching_vectors
+    from .filter import matching_vectors, row_statement
     from .haze_retrieval import STRENGTHS, evaluate_haze_retrieval
     from .hits import Answer, Hit, RegionHit, answer, check_recipe, search
     from .library import Library, LibraryFile
     from .model import ImageInput, Model, TextInput, remedy
     from .nearest import INDEXES, NearestIndex
+    from .open_vocabulary import OpenVocabulary, VocabularyOptions, labels_of
     from .precision import Decision, choose_precision, nearest_others
     from .query import WITHIN, Query, Term, combine
     from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from .verify import find_faults
 
 _HOMES = {
-    "add": ("Consent", "Runtime", "add_model"),
+    "add": ("Consent", "Runtime", "add_dense", "add_model"),
     "bench": ("Bench", "Speed", "bench_model"),
     "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
+    "dense": ("Cells", "CropEncoder", "CropOptions", "DenseEncoder", "load_dense"),
     "derived": ("Derived", "Spread", "make_derived", "open_derived"),
     "encode": (
         "ENCODERS",
@@ -47,11 +50,12 @@ _HOMES = {
     ),
     "evaluate": ("evaluate_retrieval", "evaluate_zeroshot"),
     "failures": ("Failure",),
-    "filter": ("matching_vectors",),
+    "filter": ("matching_vectors", "row_statement"),
     "haze_retrieval": ("STRENGTHS", "evaluate_haze_retrieval"),
     "library": ("Library", "LibraryFile"),
     "model": ("ImageInput", "Model", "TextInput", "remedy"),
     "nearest": ("INDEXES", "NearestIndex"),
+    "open_vocabulary": ("OpenVocabulary", "VocabularyOptions", "labels_of"),
     "precision": ("Decision", "choose_precision", "nearest_others"),
     "query": ("WITHIN", "Query", "Term", "combine"),
     "recipes": ("Coverage", "coverage", "coverages", "encoder_gone", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
@@ -65,13 +69,16 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS", "WITHIN", "Annotated", "Answer", "Bench", "Column", "Consent",
-    "Coverage", "Decision", "Derived", "Encoder", "EncoderOptions", "Failure", "Hit", "ImageInput", "Key", "Library",
-    "LibraryFile", "Model", "NearestIndex", "Prepared", "Query", "Recipe", "Recommended", "RegionHit", "RegionStore", "Runtime", "Source", "Speed", "Spread",
-    "Store", "Term", "Terms", "TextInput", "Vectors", "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe",
-    "choose_precision", "combine", "coverage", "coverages", "encoder_gone", "encoder_of", "evaluate_haze_retrieval", "evaluate_retrieval", "evaluate_zeroshot",
-    "find_faults", "image_row", "index_command", "load_encoder", "made_by", "make_derived", "matching_vectors", "model_folders",
-    "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy", "search", "use_command",
+    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS",
+    "WITHIN", "Annotated", "Answer", "Bench", "Cells", "Column", "Consent", "Coverage", "CropEncoder", "CropOptions", "Decision",
+    "DenseEncoder", "Derived", "Encoder", "EncoderOptions", "Failure", "Hit", "ImageInput", "Key", "Library", "LibraryFile",
+    "Model", "NearestIndex", "OpenVocabulary", "Prepared", "Query", "Recipe", "Recommended", "RegionHit", "RegionStore",
+    "Runtime", "Source", "Speed", "Spread", "Store", "Term", "Terms", "TextInput", "Vectors", "VocabularyOptions", "add_dense",
+    "add_model", "answer", "bench_model", "catalogue_markdown", "check_recipe", "choose_precision", "combine", "coverage",
+    "coverages", "encoder_gone", "encoder_of", "evaluate_haze_retrieval", "evaluate_retrieval", "evaluate_zeroshot",
+    "find_faults", "image_row", "index_command", "labels_of", "load_dense", "load_encoder", "made_by", "make_derived",
+    "matching_vectors", "model_folders", "nearest_others", "normalize", "open_derived", "parse_source", "recipes_of", "remedy",
+    "row_statement", "search", "use_command",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import hashlib
 import mmap
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +27,24 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from preprocess import WeightsError, graph_errors
+from preprocess import WeightsError, digest_of, example_photos, graph_errors, real_photos, writing_models
 
+from ._onnx_clip import OnnxEncoder
 from ._torch_clip import normalized
 from ._towers import write_graph
 from .dense import DENSE
-from .model import DATA, IMAGE, LARGEST_FILE
+from .model import DATA, IMAGE, LARGEST_FILE, Model
 from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from preprocess import RgbImage
 
-    from ._onnx_clip import OnnxEncoder
     from ._open_clip import Loaded
 
 LEAST_COSINE = 0.9999
 """Between the graph's vectors and torch's, and between the photo's vector by this graph and by `image.onnx`."""
+DENSE_PHOTOS = 4
+"""On which the graph is compared with torch; each has hundreds of patches."""
 _SHARED_BYTES = 1024  # smaller tensors are written into the graph itself
 
 
@@ -166,14 +169,40 @@ def write_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progres
         if (folder / (IMAGE + DATA)).is_file():
             share_weights(graph, folder / IMAGE)
         left = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-        for stale in folder.glob(DENSE + "*"):
-            stale.unlink()
+        ready = Path(place) / "ready"
+        ready.mkdir()
         if left > LARGEST_FILE:
-            onnx.save_model(graph, str(folder / DENSE), save_as_external_data=True, location=DENSE + DATA)
+            onnx.save_model(graph, str(ready / DENSE), save_as_external_data=True, location=DENSE + DATA)
         else:
-            (folder / DENSE).write_bytes(graph.SerializeToString())
-    for file in folder.glob(DENSE + "*"):
-        file.chmod((folder / IMAGE).stat().st_mode)
+            (ready / DENSE).write_bytes(graph.SerializeToString())
+        for file in sorted(ready.iterdir(), reverse=True):  # the graph last
+            file.chmod((folder / IMAGE).stat().st_mode)
+            file.replace(folder / file.name)
+
+
+def replace_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progress) -> Model:
+    """Put a dense graph into a model's folder, or another one in its place, and enter it in `weights.json` once it is checked.
+
+    Raises:
+        WeightsError: see `write_dense` and `check_dense`; the folder then has none.
+    """
+    model = Model.read(folder)
+    kept = {name: digest for name, digest in model.files.items() if not name.startswith(DENSE)}
+    DenseTower(loaded)
+    with writing_models(folder):
+        replace(model, files=kept).write(folder)
+        try:
+            write_dense(loaded, folder, on_progress)
+            on_progress("comparison with open_clip", None)
+            measured = check_dense(loaded, OnnxEncoder(folder), [*real_photos(), *example_photos()][:DENSE_PHOTOS])
+        except BaseException:
+            for file in folder.glob(DENSE + "*"):
+                file.unlink()
+            raise
+        made = {file.name: digest_of(file) for file in sorted(folder.glob(DENSE + "*"))}
+        model = replace(model, files=kept | made, measured=dict(model.measured) | measured)
+        model.write(folder)
+    return model
 
 
 def share_weights(graph: Any, image: Path) -> int:

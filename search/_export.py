@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 LEAST_COSINE = 0.9999
 """Between open_clip's vector of a photo or text and ours: sound graphs reach 0.999999, and one wrong step costs more than 0.0001."""
-DENSE_PHOTOS = 4
-"""On which a dense graph is compared with torch; each has hundreds of patches."""
 
 
 def export_model(
@@ -72,7 +70,7 @@ def export_model(
         shown = photos or [*real_photos(), *example_photos()]
         model = replace(model, measured=compare(loaded, OnnxEncoder(folder), shown, tokenizer))
         if dense:
-            from ._dense_export import check_dense
+            from ._dense_export import DENSE_PHOTOS, check_dense
 
             model = replace(model, measured=dict(model.measured) | check_dense(loaded, OnnxEncoder(folder), shown[:DENSE_PHOTOS]))
     except BaseException:

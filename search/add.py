@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from preprocess import InputError, WeightsError, staged
+from preprocess import InputError, WeightsError, choose, staged
 
-from .model import Model
+from .encode import model_folders
+from .model import TORCH, Model
 from .progress import Progress, no_progress
 from .sources import NOT_STATED, Source, Terms, checked_name, parse_source, terms_of
 from .verify import find_faults, probe_of
@@ -35,6 +36,7 @@ class _Job:
     consent: Consent
     offline: bool
     on_progress: Progress
+    dense: bool = False
 
     @property
     def not_asked(self) -> str:
@@ -55,22 +57,26 @@ class _Job:
 
 def add_model(
     source: str, models: Path, *, name: str | None = None, arch: str | None = None, runtime: Runtime = "onnx", accept_licence: Consent = False,
-    offline: bool = False, force: bool = False, on_progress: Progress = no_progress,
+    offline: bool = False, force: bool = False, dense: bool = False, on_progress: Progress = no_progress,
 ) -> Model:  # fmt: skip
     """Add the model `source` to the folder `models` and say what it is.
 
     `arch` is needed for a checkpoint. With `runtime` "torch" the weights are kept beside the ONNX graphs, so that a GPU can run them. With
-    `offline` nothing is asked of the network. With `force` a model of the same name is replaced, and kept until the new one is checked.
+    `offline` nothing is asked of the network. With `force` a model of the same name is replaced, and kept until the new one is checked. With `dense` it gets
+    a graph of dense features too, for regions by words.
 
     Raises:
-        InputError: the source or name is wrong, a model of that name exists, or research-only terms are not accepted.
+        InputError: the source or name is wrong, a model of that name exists, research-only terms are not accepted, or dense features are wanted of ready-made
+            graphs.
         MissingExtra: the source needs open_clip, which is not installed.
         WeightsError: files are missing, damaged or cannot be fetched, or the model does not answer as it says.
         StorageFull: the disk took no more.
     """
     wanted = parse_source(source)
     given = checked_name(name or _name_of(wanted), wanted)
-    job = _Job(wanted, given, arch, runtime, accept_licence, offline, on_progress)
+    job = _Job(wanted, given, arch, runtime, accept_licence, offline, on_progress, dense)
+    if dense and wanted.kind == "hub":
+        raise _no_weights(str(wanted), "Add it without --dense.")
     models = models.absolute()
     with staged(models, given, replace=force) as folder:
         model = _MAKERS[wanted.kind](job, folder)
@@ -80,6 +86,43 @@ def add_model(
         if "probe" not in model.measured:
             replace(model, measured=dict(model.measured) | {"probe": probe_of(folder)}).write(folder)
     return Model.read(models / given)
+
+
+def add_dense(name: str, models: Path, *, offline: bool = False, on_progress: Progress = no_progress) -> Model:
+    """Give a model that was added before a graph of dense features, and say what it is. Its other files stay as they are, and so do all vectors by it.
+
+    Raises:
+        UnknownName: no model of that name was added.
+        InputError: it was made of ready-made graphs.
+        MissingExtra: open_clip is not installed.
+        WeightsError: its torch weights cannot be had again or are others now, or its tower has no dense features.
+    """
+    folder = choose({folder.name: folder for folder in model_folders(models.absolute())}, name, "added model")
+    model = Model.read(folder)
+    loaded = replace(_loaded_again(folder, model, offline, on_progress), image=model.image)
+    from ._dense_export import replace_dense
+
+    return replace_dense(loaded, folder, on_progress)
+
+
+def _loaded_again(folder: Path, model: Model, offline: bool, on_progress: Progress) -> Loaded:
+    if (folder / TORCH).is_file():
+        from ._open_clip import load_checkpoint
+
+        return load_checkpoint(model.arch, folder / TORCH)
+    source = parse_source(model.source)
+    job = _Job(source, model.name, model.arch, "onnx", True, offline, on_progress)  # its terms were agreed to when it was added
+    if source.kind == "open_clip":
+        return _load_open_clip(job)[1]
+    if source.kind == "path" and Path(source.place).suffix.lower() in CHECKPOINTS:
+        return _load_file(job, Path(source.place).expanduser().absolute())[0]
+    raise _no_weights(model.source, "Add the model from a checkpoint instead.")
+
+
+def _no_weights(source: str, remedy: str) -> InputError:
+    return InputError(
+        f"{source} has ready-made graphs, and dense features need the weights for torch: open_clip:ARCH/TAG or path:CHECKPOINT. {remedy}"
+    )
 
 
 def _accept(folder: Path, source: Source) -> None:
@@ -110,6 +153,12 @@ def _facts_of(folder: Path) -> Model:
 
 
 def _from_open_clip(job: _Job, folder: Path) -> Model:
+    exact, loaded, licence = _load_open_clip(job)
+    return _export(exact, folder, loaded, licence)
+
+
+def _load_open_clip(job: _Job) -> tuple[_Job, Loaded, str]:
+    """The job with the exact source, the model, and its licence."""
     from .pretrained import find_pretrained
 
     found = find_pretrained(job.source.place, job.source.tag)  # before the hub is asked, and before torch is imported
@@ -125,7 +174,7 @@ def _from_open_clip(job: _Job, folder: Path) -> Model:
     from ._open_clip import load_pretrained
 
     with _hub.only_cache():
-        return _export(exact, folder, load_pretrained(found.arch, found.tag), licence)
+        return exact, load_pretrained(found.arch, found.tag), licence
 
 
 def _fetch_texts(repositories: Iterable[str], why: str, on_progress: Progress) -> None:
@@ -173,6 +222,8 @@ def _from_path(job: _Job, folder: Path) -> Model:
 def _from_folder(job: _Job, path: Path, folder: Path) -> Model:
     from .immich import from_immich, is_immich
 
+    if job.dense:
+        raise _no_weights(str(job.source), "Add it without --dense.")
     if (path / "weights.json").is_file():
         return _copied(job, path, folder)
     if not is_immich(path):
@@ -198,6 +249,12 @@ def _copied(job: _Job, path: Path, folder: Path) -> Model:
 
 
 def _from_file(job: _Job, path: Path, folder: Path) -> Model:
+    loaded, licence = _load_file(job, path)
+    return _export(job, folder, loaded, licence)
+
+
+def _load_file(job: _Job, path: Path) -> tuple[Loaded, str]:
+    """The model of a checkpoint, and its licence."""
     from .pretrained import known_architecture, text_repositories
 
     if path.suffix.lower() == ".onnx":
@@ -221,13 +278,17 @@ def _from_file(job: _Job, path: Path, folder: Path) -> Model:
     from ._open_clip import load_checkpoint
 
     with _hub.only_cache():
-        return _export(job, folder, load_checkpoint(arch, path), licence)
+        return load_checkpoint(arch, path), licence
 
 
 def _export(job: _Job, folder: Path, loaded: Loaded, licence: str) -> Model:
+    from . import _hub
     from ._export import export_model
 
-    return export_model(loaded, folder, job.name, str(job.source), licence, runtime=job.runtime, on_progress=job.on_progress)
+    with _hub.only_cache():
+        return export_model(
+            loaded, folder, job.name, str(job.source), licence, runtime=job.runtime, dense=job.dense, on_progress=job.on_progress
+        )
 
 
 _MAKERS: dict[str, Callable[[_Job, Path], Model]] = {"open_clip": _from_open_clip, "hub": _from_hub, "path": _from_path}

@@ -55,12 +55,14 @@ class Nearest:
 
 @dataclass
 class Evidence:
-    """Ranks the photos of an open cache by one unit row, Float32["dim"]. `kind` is that of the query: text or image."""
+    """Ranks the photos of an open cache by one unit row, Float32["dim"]. `kind` is that of the query: text or image. `regions_among` holds the rows of
+    regions that may match, where a condition leaves some out."""
 
     derived: Derived
     vector: Vectors
     kind: str = "text"
     margin: float = REGION_MARGIN
+    regions_among: NDArray[np.int64] | None = None
     mean: float = field(init=False)
     deviation: float = field(init=False)
     region_mean: float = field(init=False, default=0.0)
@@ -102,7 +104,7 @@ class Evidence:
         regions = self.derived.regions
         if regions is None:
             raise ValueError("there are no regions")
-        rows_among = None if among is None else regions.rows_of(among)
+        rows_among = self.regions_among if self.regions_among is not None or among is None else regions.rows_of(among)
         similarities, rows = regions.nearest.search(self.vector[None], wide, rows_among)[0]
         bound, photos = -np.inf, regions.owners(rows)
         if len(rows) == wide:
@@ -123,9 +125,7 @@ class Evidence:
             raise ValueError("there are no regions")
         similarities, enhancers = self._similarities(photos)
         scores = (similarities - self.mean) / self.deviation
-        rows, best = np.full(len(photos), -1), np.zeros(len(photos), np.float32)
-        have = np.flatnonzero(np.asarray(regions.starts[photos + 1]) > np.asarray(regions.starts[photos]))
-        best[have], rows[have] = regions.best(self.vector, photos[have])
+        best, rows = regions.best(self.vector, photos, self.regions_among)
         region_scores = np.where(rows >= 0, (best - self.region_mean) / self.region_deviation, -np.inf).astype(np.float32)
         evidence = np.maximum(scores, region_scores - self.margin) if within == "both" else region_scores
         order = np.argsort(-evidence, kind="stable")

@@ -9,7 +9,7 @@ from preprocess import QueryError, RecipeMismatch, choose
 
 from .derived import Derived, open_derived
 from .encode import PLAIN
-from .filter import matching_vectors, row_statement
+from .filter import matching_regions, matching_vectors, row_statement
 from .query import WITHIN, Query, Term, Within, combine, encode_terms
 from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
@@ -115,10 +115,11 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
             raise _mismatch(library, encoder, coverage.photos)
         within = _within(derived, query)
         among = matching_vectors(derived.database, query.where) if query.where is not None else None
+        regions = matching_regions(derived.database, query.where) if query.where is not None and within != "images" else None
         rows = encode_terms(query.terms, pictures, encoder)
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
-        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text", within=within)
+        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text", within=within, regions_among=regions)
     finally:
         derived.close()
     note = None
@@ -146,12 +147,13 @@ def _within(derived: Derived, query: Query) -> Within:
 
 
 def nearest_hits(
-    derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text", within: Within = "images"
-) -> list[Hit]:
+    derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text", within: Within = "images",
+    regions_among: Any = None,
+) -> list[Hit]:  # fmt: skip
     """The hits of one unit row, Float32["dim"]."""
     from .evidence import Evidence
 
-    ranked = Evidence(derived, vector, typical_kind).ranked(query.k, among, within)
+    ranked = Evidence(derived, vector, typical_kind, regions_among=regions_among).ranked(query.k, among, within)
     names = [column.name for column in IMAGE_COLUMNS]
     statement = row_statement(_COLUMNS, query.where)
     hits: list[tuple[float, Hit]] = []

@@ -17,7 +17,7 @@ from annotate import (
     load_segmenter,
     read_labels,
 )
-from annotate.label_sets import LABEL_SETS, SAME
+from annotate.label_sets import LABEL_SETS, SAME, data_labels
 from annotate.segment import GRAPH
 from preprocess import InputError, UnknownName, WeightsError
 
@@ -85,6 +85,17 @@ def test_one_that_does_not_run_is_not_added(write_segmenter: Write, tmp_path: Pa
     assert names(models) == []
 
 
+def test_a_source_that_is_damaged_or_another_kind_says_so(write_segmenter: Write, tmp_path: Path, models: Path) -> None:
+    file = write_segmenter(tmp_path / "m") / "weights.json"
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    for change, said in (({"labels": []}, "is damaged .* Copy the folder again"), ({"kind": "encoder"}, "of the kind 'encoder'"), ({"format": 9}, "Upgrade Pellucid"),
+                         ({"files": facts["files"] | {"../x": "0"}}, "x is missing")):  # fmt: skip
+        file.write_text(json.dumps(facts | change), encoding="utf-8")
+        with pytest.raises(WeightsError, match=said):
+            add_segmenter(str(tmp_path / "m"), models)
+    assert names(models) == []
+
+
 def test_other_classes_than_on_the_day_it_was_added_are_a_fault(write_segmenter: Write, tmp_path: Path, models: Path) -> None:
     add_segmenter(str(write_segmenter(tmp_path / "colours")), models)
     file = models / "colours" / "weights.json"
@@ -148,6 +159,7 @@ def test_label_sets_know_other_words_and_what_their_labels_are_kinds_of() -> Non
     assert camvid.ignored == {11, 255}
     assert camvid.labels.named("person").id == 9
     assert camvid.labels.named("traffic sign").name == "sign"
+    assert data_labels(["Traffic_Sign", "car"]).labels.category("sign") == "object"
     assert {camvid.labels.category(name) for name in ("pedestrian", "bicyclist")} == {"human"}
     assert len({word for group in SAME for word in group}) == sum(map(len, SAME))  # a word means one thing
 
@@ -155,7 +167,7 @@ def test_label_sets_know_other_words_and_what_their_labels_are_kinds_of() -> Non
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
-        ("labels.txt", "road\n\n  dog \r\nvoid\n", {"road": 0, "dog": 1}),
+        ("labels.txt", "road\n\n  dog \r\nVoid\n", {"road": 0, "dog": 1}),
         ("labels.txt", "\ufeffpedestrian\nperson\n", {"pedestrian": 0, "person": 1}),  # neither stands for "people"
         ("labels.json", '{"labels": [{"id": 3, "name": "pet"}, {"id": 1, "name": "dog", "aliases": ["hound"]}]}', {"dog": 1, "pet": 3}),
     ],
@@ -229,7 +241,7 @@ def test_a_folder_of_one_class_tells_it_from_all_else(made: Path, models: Path) 
     [
         ("five.pt", {}, InputError, "Which architecture and encoder"),
         ("five.pt", {"arch": "pspnet"}, InputError, "Which architecture and encoder"),
-        ("five.pt", {"arch": "pspnot", "encoder": ENCODER}, UnknownName, "Did you mean 'pspnet'"),
+        ("five.pt", {"arch": "pspnot", "encoder": ENCODER, "labels": "labels.txt"}, UnknownName, "Did you mean 'pspnet'"),
         ("five.pt", {"arch": "pspnet", "encoder": ENCODER}, InputError, "--labels FILE"),
         ("five.pt", {"arch": "pspnet", "encoder": ENCODER, "labels": "four.txt"}, InputError, "tells 5 classes, and 4 labels"),
         ("five.pt", {"arch": "fpn", "encoder": ENCODER, "labels": "labels.txt"}, WeightsError, "does not fit FPN.*missing"),

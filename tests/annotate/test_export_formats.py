@@ -227,6 +227,8 @@ def test_voc_masks_are_indexed_pictures(tmp_path: Path) -> None:
             np.testing.assert_array_equal(np.asarray(picture), values)
             assert bytes(picture.getpalette() or [])[:12] == voc_palette()[:12]
     assert (tmp_path / "out/labels.txt").read_text().splitlines() == ["background", *told.labels]
+    listed = [line.split(":")[:2] for line in (tmp_path / "out/labelmap.txt").read_text().splitlines()[1:]]
+    assert listed[:4] == [["background", "0,0,0"], ["two", "128,0,0"], ["ring", "0,128,0"], ["pixel", "128,128,0"]]
     root = ET.parse(tmp_path / "out/Annotations/été/плаж 1.xml").getroot()
     assert [root.findtext(name) for name in ("folder", "filename", "segmented", "size/width")] == ["été", "плаж 1.png", "1", "40"]
 

@@ -20,7 +20,7 @@ from annotate.export import export_photos
 from annotate.export_run import AnnotatedPhoto
 from annotate.import_coco import CocoImport, human_annotation, read_coco
 from annotate.import_match import KnownPhoto, PhotoNames
-from annotate.masks import decode_mask, encode_mask
+from annotate.masks import decode_mask, encode_mask, mask_box
 from annotate.region import Annotation, Region
 from preprocess import InputError
 
@@ -126,10 +126,19 @@ PLACES = [
         ("images/b.jpg", None, ""),
         ("", None, ""),
         ("a.jpg", 7, "abc"),
+        ("%C3%BC%201.png", None, "d"),
     ],
 )
 def test_a_photo_is_known_by_many_names(file_name: str, digest: Any, fits: str) -> None:
-    assert "".join(photo.digest[0] for photo in PhotoNames(PLACES).find(file_name, digest)) == fits
+    assert "".join(photo.digest[0] for photo in PhotoNames(PLACES).find([file_name], digest)) == fits
+
+
+def test_a_second_name_helps(tmp_path: Path) -> None:
+    """Label Studio's export of brushes puts the whole name into `path`."""
+    images = [{"id": 7, "file_name": "a.jpg", "path": "/data/local-files/?d=scans/2019/a.jpg", "width": 8, "height": 6}]
+    assert set(read(document(images=images, annotations=[]), tmp_path, PLACES).annotations) == {"scans/2019/a.jpg"}
+    images[0]["path"] = 5
+    assert read(document(images=images, annotations=[]), tmp_path, PLACES).ambiguous.keys() == {"a.jpg"}
 
 
 def test_copies_of_a_photo_are_matched_one_by_one(tmp_path: Path) -> None:
@@ -256,6 +265,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_coco(tmp_path / "latin.json", KNOWN)
 
 
+@pytest.mark.parametrize(
+    ("bbox", "box"),
+    [([1, 1, 4, 3], (1, 1, 4, 3)), ([0.25, 1, 4, 2], (1, 1, 4, 3)), ([1, 1, 6, 2], (1, 1, 7, 3)), (None, (1, 1, 4, 3))],
+    ids=["a pixel wider", "rounded", "drawn so", "none"],
+)
+def test_a_box_fits_its_mask_but_where_it_was_drawn_otherwise(bbox: Any, box: Any, tmp_path: Path) -> None:
+    got = read(changed("annotations", 0, "bbox", to=bbox)(document()), tmp_path)
+    assert box in [region.box_xyxy for region in got.annotations["a.jpg"].regions if region.label == "dog"]
+
+
 def test_a_little_over_the_border_is_clipped(tmp_path: Path) -> None:
     annotations = [
         {"id": 1, "image_id": 7, "category_id": 3, "bbox": [-0.5, 0, 9, 6.25], "segmentation": [[-1, 0, 8.5, 0, 8.5, 6.5, -1, 6.5]]}
@@ -282,7 +301,8 @@ def photos(draw: st.DrawFn) -> list[AnnotatedPhoto]:
             pixels = np.array(draw(st.lists(st.booleans(), min_size=width * height, max_size=width * height))).reshape(height, width)
             mask = encode_mask(pixels) if pixels.any() and draw(st.booleans()) else None
             label = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4))
-            regions.append(Region((x1 / 4, y1 / 4, x2 / 4, y2 / 4), label, draw(st.floats(0, 1)), mask))
+            box = (x1 / 4, y1 / 4, x2 / 4, y2 / 4) if mask is None else mask_box(mask)
+            regions.append(Region(box, label, draw(st.floats(0, 1)), mask))  # type: ignore[arg-type]
         made.append(AnnotatedPhoto(path, Annotation((width, height), tuple(regions), "tiny-1")))
     return made
 

@@ -249,7 +249,7 @@ class TestExport:
         def fail(*_: Any, **__: Any) -> Any:
             raise error
 
-        monkeypatch.setattr(export_check, "mask_area", fail)  # in the midst of the first photo
+        monkeypatch.setattr(export_check, "mask_box", fail)  # in the midst of the first photo
         before = sorted(place.folder.rglob("*"))
         for name in ("coco", "voc"):
             ran = place.run("export", name, place.folder / "out")

@@ -5,14 +5,17 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
+from annotate import Annotation, Region
 from preprocess import FilterError
-from search import IMAGE_COLUMNS, Library, Store, make_derived, matching_vectors, open_derived
+from search import IMAGE_COLUMNS, Library, Query, Store, Term, make_derived, matching_vectors, open_derived
 from search import filter as module
 from search.condition import LONGEST, RELATIONS, Condition
 from search.derived import Derived
 from search.filter import matching_regions, row_statement
+from search.hits import nearest_hits
 from search.schema import REGION_COLUMNS
 
 ROWS = {
@@ -495,3 +498,36 @@ def test_a_condition_on_regions_is_stopped_too(scenes: sqlite3.Connection, monke
 def test_every_region_column_can_be_asked_for(name: str, scenes: sqlite3.Connection) -> None:
     assert Condition.parse(f"region.{name} = 1").joined
     assert matching_vectors(scenes, f"region.{name} is not null or count(region.{name} is null) = 0").tolist()
+
+
+def test_conditions_on_the_regions_of_a_library(library: Library, fill) -> None:
+    store: Store = fill("abc", [[1, 0], [0, 1], [1, 1]], iso=[100, 200, 300])
+    car, dog = Region((60, 20, 90, 40), "Car", area=0.06), Region((0, 20, 30, 40), "dog", area=0.06)
+    store.regions.put({"a": Annotation((100, 50), (car, dog), "machine"), "c": Annotation((100, 50), (dog,), "human-0")})
+    derived = open_derived(library)
+    expected = {"region.label = 'car'": [0], "left_of('dog', 'car')": [0], "count() = 2 and region.source = 'machine'": [0],
+                "count(region.label = 'DOG') = 0": [1], "region.area > 0.05 and iso > 100": [2]}  # fmt: skip
+    assert {where: matching_vectors(derived.database, where).tolist() for where in expected} == expected
+    query = Query((Term("red"),), where="region.label in ('dog', 'car') or region.area is null and iso = 200")
+    hits = nearest_hits(derived, np.array([1, 0], np.float32), query, matching_vectors(derived.database, str(query.where)))
+    assert [hit.digest for hit in hits] == ["a", "c", "b"]
+    derived.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT name FROM sqlite_master",
+        "SELECT rowid FROM regions",
+        "SELECT load_extension('x')",
+        "SELECT randomblob(5)",
+        "SELECT group_concat(path) FROM images",
+        "DELETE FROM regions",
+        "ATTACH ':memory:' AS other",
+        "PRAGMA query_only",
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    ],
+)
+def test_the_authorizer_alone_refuses_what_no_condition_needs(statement: str, scenes: sqlite3.Connection) -> None:
+    with pytest.raises(FilterError, match="not allowed"):
+        module._run(scenes, statement, "1")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
+from PIL import Image
 
-from preprocess import WeightsError, example_photos
-from search import EncoderOptions, Model, load_encoder
-from search.dense import DENSE, CropEncoder, load_dense
+from preprocess import InputError, WeightsError, digest_of, example_photos, real_photos
+from search import CropEncoder, EncoderOptions, add_dense, add_model, find_faults, load_dense, load_encoder
+from search._dense import TiledEncoder
+from search.dense import DENSE, LONGEST
+from search.model import DATA, IMAGE
 
 LEAST = 0.9999
 
@@ -93,19 +97,31 @@ def reference(module: Any, photo: np.ndarray, image: Any) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def narrow(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return export(make_narrow("ViT-B-32-dense"), tmp_path_factory.mktemp("models") / "narrow", dense=True)
+    """A model with its weights in a file beside the graph, as those of real size have, which got dense features after it was added."""
+    from search import _dense_export, _towers
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (_towers, _dense_export):
+            patch.setattr(module, "LARGEST_FILE", 1_000_000)
+        family = export(make_narrow("ViT-B-32-dense"), tmp_path_factory.mktemp("models") / "narrow", runtime="torch")
+        before = {file.name: digest_of(file) for file in family.folder.iterdir() if file.name != "weights.json"}
+        recipe = family.encoder.recipe
+        assert isinstance(load_dense("narrow", EncoderOptions(family.folder.parent)), CropEncoder)
+        add_dense("narrow", family.folder.parent)
+    assert load_encoder("narrow", EncoderOptions(family.folder.parent)).recipe == recipe, "vectors of a library must stay valid"
+    after = {file.name: digest_of(file) for file in family.folder.iterdir() if file.name != "weights.json"}
+    assert after == before | {DENSE: after[DENSE]}
+    return family
 
 
 def check_parity(family: Any) -> None:
-    import copy
-
     encoder = load_dense(family.folder.name, EncoderOptions(family.folder.parent, threads=1))
-    session = encoder._session
-    module, image = copy.deepcopy(family.loaded.module), family.loaded.image
+    assert isinstance(encoder, TiledEncoder)
+    image = family.loaded.image
     for photo in example_photos(3):
         ready = family.encoder.prepare(photo)
-        vector, dense = session.run(["vector", "dense"], {image.tensor: ready[None]})
-        wanted = reference(copy.deepcopy(module), ready, image)
+        vector, dense = encoder._session.run(["vector", "dense"], {image.tensor: ready[None]})
+        wanted = reference(copy.deepcopy(family.loaded.module), ready, image)
         assert dense.shape[1:] == wanted.shape
         np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, atol=1e-5)
         assert (dense[0] * wanted).sum(-1).min() >= LEAST
@@ -118,8 +134,55 @@ def test_parity_with_the_papers_equations(narrow: Any) -> None:
 
 
 def test_parity_with_quick_gelu(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
-    check_parity(export(make_narrow("ViT-B-32-dense-quick", quick_gelu=True), tmp_path / "quick", dense=True))
+    family = export(make_narrow("ViT-B-32-dense-quick", quick_gelu=True), tmp_path / "quick", dense=True)
+    assert family.measured["dense_cosine"] >= LEAST <= family.measured["dense_vector_cosine"]
+    check_parity(family)
 
 
 def test_parity_of_siglip(make_loaded: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
     check_parity(export(make_loaded("ViT-B-16-SigLIP2", name="ViT-B-16-SigLIP2-dense"), tmp_path / "siglip", dense=True))
+
+
+def test_weights_are_shared(narrow: Any) -> None:
+    data, dense = narrow.folder / (IMAGE + DATA), narrow.folder / DENSE
+    assert dense.stat().st_size < data.stat().st_size / 20
+    assert not (narrow.folder / (DENSE + DATA)).exists()
+    assert not find_faults(narrow.folder)
+
+
+def test_a_photo_of_another_shape_is_tiled(narrow: Any) -> None:
+    """Each corner is covered by one tile alone, so it must be what that tile gives; and cells lie in the photo's order."""
+    encoder = load_dense("narrow", EncoderOptions(narrow.folder.parent, threads=1))
+    photo = np.asarray(
+        Image.fromarray(real_photos()[0]).resize((640, 320))
+    )  # 10 patches of 32 on the short side: as large as it is looked at
+    steps: list[float | None] = []
+    cells = encoder(photo, lambda _, share: steps.append(share)).vectors
+    assert cells.shape == (10, 20, 128)
+    assert steps[-1] == 1.0
+    side = narrow.loaded.image.side
+    for rows, columns, cell in ((slice(0, side), slice(0, side), (0, 0)), (slice(-side, None), slice(-side, None), (-1, -1))):
+        (dense,) = encoder._session.run(["dense"], {"pixels": np.ascontiguousarray(photo[rows, columns])[None]})  # type: ignore[attr-defined]
+        np.testing.assert_allclose(cells[cell], dense[0][cell], atol=1e-5)
+    assert np.linalg.norm(cells, axis=-1).max() <= 1 + 1e-5
+    assert encoder(photo[:, :33]).vectors.shape == (LONGEST * 10 if 320 / 33 * 10 > 120 else round(320 * 10 / 33), 10, 128)
+
+
+def test_a_damaged_dense_graph_is_refused(narrow: Any, tmp_path: Path) -> None:
+    shutil.copytree(narrow.folder, tmp_path / "models" / "cut")
+    (tmp_path / "models" / "cut" / DENSE).write_bytes(b"none")
+    with pytest.raises(WeightsError, match=r"dense.onnx does not load"):
+        load_dense("cut", EncoderOptions(tmp_path / "models"))(np.zeros((40, 40, 3), np.uint8))
+
+
+def test_a_tower_without_patches_says_what_has_them(make_loaded: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
+    loaded = make_loaded("RN50-quickgelu", name="RN50-quickgelu-dense")
+    with pytest.raises(WeightsError, match=r"ModifiedResNet.*SigLIP.*without --dense"):
+        export(loaded, tmp_path / "resnet", dense=True)
+
+
+def test_ready_made_graphs_have_no_weights_for_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="ready-made graphs"):
+        add_model("hub:somebody/a-model", tmp_path, dense=True, offline=True)
+    with pytest.raises(InputError, match="No added model named"):
+        add_dense("nobody", tmp_path)

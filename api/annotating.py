@@ -1,0 +1,181 @@
+"""`pellucid annotate`: the regions of photos by a segmenter, listed or painted on copies."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from preprocess import ImageError, InputError, PellucidError, StorageFull
+
+from .options import JsonOption, MegapixelsOption
+
+if TYPE_CHECKING:
+    from annotate import Annotation, LabelSet, RegionMaker
+    from preprocess import Limits
+
+_MOST_JOBS = 4  # a photo of 12 megapixels in work takes about 0.1 GB
+_DRAWN = "*.regions.jpg"  # copies that were drawn into a folder of photos are not photos themselves
+
+
+@dataclass
+class Annotating:
+    """One run: the regions of each photo, in order, and what failed. With `outs`, a copy of each is drawn there."""
+
+    maker: RegionMaker
+    limits: Limits
+    colours: LabelSet
+    force: bool = False
+    jobs: int = 0
+    failed: dict[str, PellucidError] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def run(
+        self, photos: Sequence[Path], outs: Sequence[Path | None], on_found: Callable[[Path, Path | None, Annotation], None],
+        on_progress: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        """Annotate them all. A photo that fails is recorded and the rest goes on; an interrupt ends the run with whole files.
+
+        Raises:
+            StorageFull: the disk took no more.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        from indexer.stages import map_ahead
+
+        threads = self.jobs or min(os.cpu_count() or 1, _MOST_JOBS)
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="annotate")
+        try:
+            tasks = list(zip(photos, outs, strict=True))
+            for done, (photo, out, found) in enumerate(map_ahead(self._one, tasks, pool, threads), 1):
+                if isinstance(found, (StorageFull, InputError)) or (isinstance(found, PellucidError) and not isinstance(found, ImageError)):
+                    raise found  # of the segmenter or the place of the copies, and so the same for the next photo
+                if isinstance(found, ImageError):
+                    self.failed[str(photo)] = found
+                else:
+                    on_found(photo, out, found)
+                on_progress(done, len(tasks))
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, task: tuple[Path, Path | None]) -> tuple[Path, Path | None, Annotation | PellucidError]:
+        from .drawing import draw_copy, read_working
+
+        photo, out = task
+        try:
+            pixels, size_wh = read_working(photo, self.limits, self.maker.short, drawn=out is not None)
+            annotation = self.maker(pixels, size_wh)
+            if out is not None:
+                draw_copy(pixels, annotation, out, force=self.force, labels=self.colours)
+        except PellucidError as error:
+            return photo, out, error
+        except Exception as error:  # one strange photo must never end a run over a folder
+            return photo, out, ImageError(f"{photo} could not be annotated: {type(error).__name__}: {error}")
+        return photo, out, annotation
+
+
+def annotate(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, and folders of photos with all below them.")],
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            "--segmenter", metavar="NAME", help="What finds regions: builtin, proposals, an added segmenter, or several joined by +."
+        ),
+    ] = "builtin",
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="OUT", help="Draw the regions on a copy: a .jpg or .png, or a folder for several.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace drawn copies that exist. Originals are never written to.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", help="Photos in work at once.", show_default="one a core, at most 4")] = None,
+    max_megapixels: MegapixelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the regions of photos: label, box, mask, colour and depth of each. Nothing is written to a library."""
+    from annotate import RegionMakerOptions, load_region_maker
+    from indexer import WalkOptions
+
+    from .drawing import annotation_dict, photos_of, targets
+    from .output import count_bar, print_json, quiet_decoders
+    from .settings import load_settings
+    from .wiring import limits_of
+
+    settings = load_settings(jobs=jobs, max_megapixels=max_megapixels)
+    maker = load_region_maker(segmenter, RegionMakerOptions(settings.models.expanduser()))
+    if maker is None:
+        raise InputError(f"{segmenter!r} finds no regions. Name what does, such as --segmenter builtin.")
+    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, _DRAWN), settings.include_hidden))
+    outs = targets(photos, draw, force=force)
+    work = Annotating(maker, limits_of(settings), _colours(maker.labels), force, settings.jobs, failed)
+    rows: list[dict[str, Any]] = []
+
+    def keep(photo: Path, out: Path | None, annotation: Annotation) -> None:
+        if as_json:
+            rows.append(annotation_dict(photo, annotation) | {"drawn": None if out is None else str(out)})
+        else:
+            _show(photo, out, annotation, few=len(photos) <= _few())
+
+    with quiet_decoders(), count_bar("annotating", not as_json) as move:
+        work.run(photos, outs, keep, move)
+    if len(photos) == len(work.failed) == len(paths) == 1 and not paths[0].is_dir():
+        raise next(iter(work.failed.values()))
+    if as_json:
+        print_json({"segmenter": maker.id, "photos": rows, "failed": {name: str(error) for name, error in work.failed.items()}})
+    else:
+        _summary(work, photos)
+    if work.interrupted:
+        raise typer.Exit(130)
+
+
+def _colours(names: Sequence[str]) -> LabelSet:
+    """A colour for each label, as different as can be; two spellings of one label have one."""
+    from annotate import LabelSet
+
+    labels = LabelSet(())
+    for name in names:
+        if labels.find(name) is None:
+            labels = labels.extended([name])
+    return labels
+
+
+def _few() -> int:
+    from .output import SHOWN_FAILURES
+
+    return SHOWN_FAILURES
+
+
+def _show(photo: Path, out: Path | None, annotation: Annotation, *, few: bool) -> None:
+    """A table of the photo's regions; where there are many photos, a line: `beach.jpg: 2 person, 1 sky`."""
+    from .drawing import regions_table
+    from .output import console, plain
+
+    if few:
+        regions_table(photo, annotation)
+    else:
+        counts = Counter(region.label for region in annotation.regions)
+        console().print(plain(f"{photo}: {', '.join(f'{count} {label}' for label, count in counts.most_common()) or 'no regions'}"))
+    if out is not None and few:
+        console().print(plain(f"Drawn: {out}"))
+
+
+def _summary(work: Annotating, photos: Sequence[Path]) -> None:
+    """What could not be done, last."""
+    from .output import console, plain
+
+    out, shown = console(), _few()
+    if not photos and not work.failed:
+        out.print("There is no photo in these folders.")
+    if work.failed:
+        out.print(f"{len(work.failed):,} {'file' if len(work.failed) == 1 else 'files'} could not be annotated:")
+        for error in list(work.failed.values())[:shown]:
+            out.print(plain(f"  {error}"))
+        if len(work.failed) > shown:
+            out.print(f"  ... and {len(work.failed) - shown:,} more: --json names them all")
+    if work.interrupted:
+        out.print("Interrupted. What was drawn is whole.")
