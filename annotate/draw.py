@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from preprocess import InputError, RgbImage
 from ._opencv import cv2
 from .labels import LabelSet
 from .masks import Mask, decode_mask, mask_area, resize_mask
-from .palette import Colour, ink_on
-from .region import Region, Rle
+from .palette import OKABE_ITO, Colour, ink_on
+from .proposals import PART
+from .region import Box, Region, Rle
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Rectangle: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the latter two exclusive
@@ -25,6 +27,8 @@ _Rectangle: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, t
 _SMALLEST_TEXT = 11  # pixels; smaller letters of the font cannot be read
 _ELLIPSIS = "…"
 _ROOMY = 4  # a mask of so many times a plate's area is not hidden by it
+_SMALL = 8  # a box of less than so many times a plate's area would be
+_CROWDED = 0.15  # of the photo under plates: from there on, a label that was written once is not written again
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ def draw_regions(
 ) -> RgbImage:
     """A copy of the photo, UInt8["height width 3"], with its regions on it: large ones first, so that small ones are not hidden.
 
-    A region without a mask is its box. A label that is not in `labels` has a colour that its name decides, the same in all photos.
+    A region without a mask is its box. A label that is not in `labels` has a colour that its name decides, the same in all photos; proposals, which
+    have no class, take turns, so that boxes that overlap are told apart.
 
     Raises:
         InputError: `pixels` is not an 8-bit RGB picture, or a mask is of another size; the font cannot be read.
@@ -70,8 +75,8 @@ def draw_regions(
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InputError(f"A photo is uint8 pixels of shape (height, width, 3), not {pixels.dtype} of {pixels.shape}.")
     canvas = np.array(pixels, order="C")
-    for region in sorted(regions, key=lambda region: -_area(region)):
-        _paint(canvas, region, labels.colour(region.label), options)
+    for region, colour in _coloured(regions, labels):
+        _paint(canvas, region, colour, options)
     plates = place_plates(regions, (pixels.shape[1], pixels.shape[0]), labels, options)
     picture = Image.fromarray(canvas)
     draw, font = ImageDraw.Draw(picture), _font(picture.size, options)
@@ -87,20 +92,41 @@ def place_plates(
 ) -> tuple[Plate, ...]:
     """What is written where: large regions first, each plate within the photo, and apart from those before it where there is room.
 
-    It goes to the middle of a mask that is much larger than it; or else on top of its region's box, within it, below it, or along its edges; where
-    everything is taken, where it covers least of others. Letters stand out by a contrast of 4.5 or more (WCAG 2.2, level AA). A text too long for the photo is cut; a photo too small
-    for letters gets none.
+    It goes to the middle of a mask that is much larger than it; or else on top of its region's box, within it, below it, or along its edges, where it
+    hides no small region; where everything is taken, where it covers least of others, and without the confidence. Where a photo is crowded, a label that
+    is written already is not written again: its colour says it. Letters stand out by a contrast of 4.5 or more (WCAG 2.2, level AA). A text too long for the
+    photo is cut; a photo too small for letters gets none.
     """
     options, labels = options or DrawOptions(), labels or LabelSet(())
     font, plates = _font(size_wh, options), list[Plate]()
-    for region in sorted(regions, key=lambda region: -_area(region)):
-        text = f"{region.label} {region.confidence:.0%}" if options.with_confidence else region.label
-        fitted = _fitted(" ".join(text.split()), font, size_wh)
-        if fitted is not None:
-            text, size = fitted
-            ground = labels.colour(region.label)
-            plates.append(Plate(_free(_places(region, size, size_wh), [plate.place for plate in plates]), text, ground, ink_on(ground)))
+    boxes = [region.box_xyxy for region in regions]
+    for region, ground in _coloured(regions, labels):
+        taken, label = [plate.place for plate in plates], " ".join(region.label.split())
+        said = any(plate.text.startswith(label) and plate.ground == ground for plate in plates)
+        covered = sum((right - left) * (bottom - top) for left, top, right, bottom in taken)
+        if said and covered > _CROWDED * size_wh[0] * size_wh[1]:
+            continue
+        for text in dict.fromkeys((f"{label} {region.confidence:.0%}" if options.with_confidence else label, label)):
+            fitted = _fitted(text, font, size_wh)
+            if fitted is None:
+                break
+            place, free = _free(_places(region, fitted[1], size_wh), taken, _small(boxes, fitted[1]))
+            if free or text == label:
+                plates.append(Plate(place, fitted[0], ground, ink_on(ground)))
+                break
     return tuple(plates)
+
+
+def _coloured(regions: Sequence[Region], labels: LabelSet) -> list[tuple[Region, Colour]]:
+    """The regions, large ones first, and their colours."""
+    ordered = sorted(regions, key=lambda region: -_area(region))
+    turns = itertools.cycle(OKABE_ITO)
+    return [(region, next(turns) if region.label == PART else labels.colour(region.label)) for region in ordered]
+
+
+def _small(boxes: Sequence[Box], size: tuple[int, int]) -> list[Box]:
+    """The boxes that a plate of that size would hide."""
+    return [box for box in boxes if (box[2] - box[0]) * (box[3] - box[1]) < _SMALL * size[0] * size[1]]
 
 
 def _area(region: Region) -> float:
@@ -204,10 +230,16 @@ def _middle(mask: Rle) -> tuple[int, int]:
     return int((x + 0.5) * width / small.shape[1]), int((y + 0.5) * height / small.shape[0])
 
 
-def _free(places: Sequence[_Rectangle], taken: Sequence[_Rectangle]) -> _Rectangle:
-    """The first place that covers none of the taken ones, or the one that covers least of them."""
-    if not taken:
-        return places[0]
-    a, b = np.array(places)[:, None], np.array(taken)[None]
-    shared = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0).prod(-1).sum(-1)
-    return places[int(np.argmin(shared))]
+def _free(places: Sequence[_Rectangle], taken: Sequence[_Rectangle], small: Sequence[Box]) -> tuple[_Rectangle, bool]:
+    """The first place that covers none of the taken ones and no small box, or the one that covers least of them; and whether it covers nothing."""
+    cost = _covered(places, taken) * 1000 + _covered(places, small)  # letters on letters cannot be read at all
+    best = int(np.argmin(cost))
+    return places[best], not cost[best]
+
+
+def _covered(places: Sequence[_Rectangle], others: Sequence[Box] | Sequence[_Rectangle]) -> NDArray[np.float64]:
+    """Pixels that each place shares with the others."""
+    if not others:
+        return np.zeros(len(places))
+    a, b = np.array(places, np.float64)[:, None], np.array(others, np.float64)[None]
+    return np.asarray((np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0).prod(-1).sum(-1), np.float64)

@@ -62,8 +62,8 @@ def run_import_coco(file: Path, *, root: Path | None, unchanged: bool, dry_run: 
     }  # fmt: skip
 
 
-def _read(file: Path, store: Store, root: Path | None) -> tuple[list[_Photo], dict[str, list[str]]]:
-    """What the document says of the library's photos, and the names of what it has besides.
+def _read(file: Path, store: Store, root: Path | None) -> tuple[list[_Photo], dict[str, Any]]:
+    """What the document says of the library's photos, and what it has besides.
 
     Raises:
         InputError: see `run_import_coco`.
@@ -90,7 +90,7 @@ def _read(file: Path, store: Store, root: Path | None) -> tuple[list[_Photo], di
             f"No image of {file} is a photo of the library{f': {named}' if named else ''}. Index the photos first, or name another --root."
         )
     photos = [_Photo(name, digests[name], annotation) for name, annotation in got.annotations.items()]
-    return photos, {"unmatched": list(got.unmatched), "unopened": list(got.unopened)}
+    return photos, {"empty": got.empty, "unmatched": list(got.unmatched), "unopened": list(got.unopened)}
 
 
 def _taken(photos: Sequence[_Photo], store: Store, unchanged: bool) -> dict[str, Annotation]:
@@ -183,6 +183,8 @@ def _summary(outcome: dict[str, Any]) -> None:
         out.print(f"{many(emptied, 'photo')} of them {'has' if emptied == 1 else 'have'} no regions: nobody drew one, or all were deleted.")
     if outcome["unchanged"]:
         out.print(f"Unchanged: {many(outcome['unchanged'], 'photo')}.")
+    if outcome["empty"]:
+        out.print(f"Left out: {many(outcome['empty'], 'annotation')} without a pixel inside.")
     if outcome["unmatched"]:
         out.print(plain(f"Not photos of the library: {many(len(outcome['unmatched']), 'image')}, such as {_listed(outcome['unmatched'])}"))
     if outcome["unopened"]:

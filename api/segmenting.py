@@ -24,7 +24,7 @@ def segment(
     encoder: Annotated[str | None, typer.Option("--encoder", help="What compares photos with words.", show_default="builtin")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", metavar="SHARE", help="How likely the labels must be, 0 to 1; higher finds less.", show_default="0.25"),
+        typer.Option("--threshold", metavar="SHARE", help="How likely the labels must be, 0 to 1; higher finds less.", show_default="0.2"),
     ] = None,
     others: Annotated[
         str | None, typer.Option("--others", metavar="WORDS", help="What else the photos show and is not looked for, separated by commas.")

@@ -34,7 +34,7 @@ from search import Encoder, load_encoder, normalize
 DATA = Path(__file__).parents[2] / "shared" / "data"
 K = 10
 SHARES = 0.05, 0.20  # of the scene's area
-SHORT = 160  # pixels: smaller scenes are left out
+SHORT = 160  # pixels of a scene's short side: smaller ones are left out
 CUT_OUT_EACH = 12  # photos of each breed
 MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 STYLES = ("rectangle", "soft", "cut out")
@@ -103,15 +103,16 @@ def _ramp(length: int) -> Rows:
 
 
 def composed_set(scenes: Sequence[Scene], things: Sequence[Thing], seed: int = 0) -> list[Composed]:
-    """One photo for each thing, each in a scene of its own, and the scenes that are left over as they are, all in an order that the seed decides.
+    """One photo for each thing, each in a large scene of its own, and the large scenes that are left over as they are, in an order that the seed decides.
 
     A thing whose word's last part is said of some scene is left out: nobody would know how many photos show it.
     """
     random = np.random.default_rng(seed)
+    scenes = [scene for scene in scenes if min(scene.pixels.shape[:2]) >= SHORT]
     said = {word for scene in scenes for caption in scene.captions for word in re.findall("[a-z]+", caption.lower())}
     things = [thing for thing in things if _kind(thing.word) not in said and _kind(thing.word) + "s" not in said]
     if len(things) > len(scenes):
-        raise ValueError(f"{len(things)} things need as many scenes; there are {len(scenes)}.")
+        raise ValueError(f"{len(things)} things need as many scenes of at least {SHORT} pixels; there are {len(scenes)}.")
     order = random.permutation(len(scenes))
     photos = []
     for number, thing in enumerate(things):
@@ -219,10 +220,9 @@ def measured_recalls(
 
 
 def read_scenes(folder: Path) -> list[Scene]:
-    """The photos that `captions.jsonl` of a folder names, without those that are small."""
+    """The photos that `captions.jsonl` of a folder names."""
     lines = [json.loads(line) for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
-    scenes = [Scene(line["image"], read_image(folder / line["image"]).pixels, tuple(line["captions"])) for line in lines]
-    return [scene for scene in scenes if min(scene.pixels.shape[:2]) >= SHORT]
+    return [Scene(line["image"], read_image(folder / line["image"]).pixels, tuple(line["captions"])) for line in lines]
 
 
 def read_street(folder: Path) -> list[Scene]:

@@ -166,6 +166,8 @@ def write_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progres
         made = Path(place) / DENSE
         write_graph(tower, pixels, made, loaded.image.tensor, {0: "batch"}, ("vector", "dense"))
         graph = onnx.load(str(made))
+        for dimension, length in zip(graph.graph.output[1].type.tensor_type.shape.dim[1:], (*tower.grid, loaded.dim), strict=True):
+            dimension.dim_value = length  # which the exporter cannot know of a reshaped output
         if (folder / (IMAGE + DATA)).is_file():
             share_weights(graph, folder / IMAGE)
         left = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)

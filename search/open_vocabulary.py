@@ -50,7 +50,7 @@ class VocabularyOptions:
     most `most` regions are kept, the largest, and none that covers less than `least_area`, a share of the photo.
     """
 
-    threshold: float = 0.25
+    threshold: float = 0.2
     others: tuple[str, ...] = ()
     short: int = 384
     most: int = 64

@@ -192,3 +192,34 @@ def test_masks_must_fit() -> None:
         draw_regions(np.zeros((4, 4, 3), np.uint8), [region])
     with pytest.raises(InputError, match="opacity"):
         DrawOptions(opacity=1.5)
+
+
+def test_plates_do_not_hide_small_regions_where_there_is_room() -> None:
+    large = disc((400, 600), (300, 200), 190, "sofa")
+    x, y = 300, 200  # where the plate of the large one would lie
+    small = [Region((x - 12 + 30 * step, y - 8, x + 8 + 30 * step, y + 8), "lamp", 0.9) for step in range(-1, 2)]
+    plates = place_plates([large, *small], (600, 400), LABELS)
+    assert len(plates) == 4
+    assert not any(overlap(plate.place, region.box_xyxy) for plate in plates for region in small)
+    assert plates[0].text == "sofa 80%"
+
+
+def test_in_a_crowded_photo_a_label_is_written_once_and_its_colour_says_the_rest() -> None:
+    regions = [
+        Region((x, y, x + 30, y + 26), label, 0.9) for y in range(0, 160, 27) for x, label in ((0, "dog"), (60, "sofa"), (150, "dog"))
+    ]
+    plates = place_plates(regions, (200, 160), LABELS)
+    assert {plate.text.split()[0] for plate in plates} == {"dog", "sofa"}
+    assert len(plates) < len(regions)
+    covered = np.zeros((160, 200), bool)
+    for left, top, right, bottom in (plate.place for plate in plates):
+        covered[top:bottom, left:right] = True
+    assert covered.mean() < 0.3
+
+
+def test_proposals_take_turns_in_colour() -> None:
+    boxes = [Region((10 * step, 10 * step, 10 * step + 200, 10 * step + 150), "part", 0.5) for step in range(3)]
+    plates = place_plates(boxes, (600, 400), LABELS)
+    assert len({plate.ground for plate in plates}) == 3
+    dogs = place_plates([Region(box.box_xyxy, "dog", 0.5) for box in boxes], (600, 400), LABELS)
+    assert {plate.ground for plate in dogs} == {LABELS.colour("dog")}

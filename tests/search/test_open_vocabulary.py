@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from annotate import NOTHING, decode_mask
 from preprocess import InputError, read_image
@@ -61,10 +60,9 @@ def test_crops_go_through_the_encoder_in_batches(crops: CropEncoder, monkeypatch
 
 
 def test_what_crops_disagree_about_is_short(crops: CropEncoder) -> None:
-    cells = crops(flag()).vectors
-    lengths = np.linalg.norm(cells, axis=-1)
-    edge = round(cells.shape[1] / 3)
-    assert lengths[:, edge].max() < 0.97 < lengths[:, 1].min()
+    lengths = np.linalg.norm(crops(flag()).vectors, axis=-1)
+    edge = round(lengths.shape[1] / 3)
+    assert lengths[:, edge].max() < lengths[:, 1].min() - 0.02
 
 
 def test_regions_are_where_the_colours_are(crops: CropEncoder) -> None:
@@ -73,8 +71,8 @@ def test_regions_are_where_the_colours_are(crops: CropEncoder) -> None:
     by_label = {region.label: region for region in found.regions}
     assert found.size_wh == (1500, 900)
     for label, box in (("red", (0, 0, 500, 900)), ("blue", (1000, 0, 1500, 900))):
-        np.testing.assert_allclose(by_label[label].box_xyxy, box, atol=100)  # of the full size; a cell is 60 of its pixels
-        assert by_label[label].area == pytest.approx(1 / 3, abs=0.07)
+        np.testing.assert_allclose(by_label[label].box_xyxy, box, atol=150)  # of the full size: half of the larger window
+        assert by_label[label].area == pytest.approx(1 / 3, abs=0.1)
         assert by_label[label].confidence > 0.9
     red = by_label["red"]
     assert red.colour is not None
@@ -89,14 +87,13 @@ def test_nothing_is_found_where_nothing_is(crops: CropEncoder) -> None:
 
 
 def test_the_threshold_decides_what_is_nothing(crops: CropEncoder) -> None:
-    pixels = np.full((60, 60, 3), (150, 110, 110), np.uint8)  # a reddish grey
+    likely = np.linspace(0, 1, 11, dtype=np.float32)[None, :, None]
     shares = []
-    for threshold in (0.0, 0.25, 0.9):
-        found = OpenVocabulary(crops, ("red",), VocabularyOptions(threshold)).map(pixels, (60, 60))
+    for threshold in (0.0, 0.25, 0.75, 1.0):
+        found = OpenVocabulary(crops, ("red",), VocabularyOptions(threshold))._labelled(likely, (1, 11))
+        assert ((found.classes != NOTHING) == ((likely[..., 0] >= threshold) & (likely[..., 0] > 0))).all()
         shares.append(float((found.classes != NOTHING).mean()))
-    assert shares[0] == 1.0
-    assert shares == sorted(shares, reverse=True)
-    assert shares[-1] == 0.0
+    assert shares == sorted(set(shares), reverse=True)
 
 
 def test_other_words_take_what_they_name(crops: CropEncoder) -> None:
@@ -110,12 +107,12 @@ def test_other_words_take_what_they_name(crops: CropEncoder) -> None:
 
 def test_background_words_near_a_label_do_not_compete(crops: CropEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.open_vocabulary.BACKGROUND", ("red wall", "grey wall", "blue sky", "green grass"))
-    counts = [len(OpenVocabulary(crops, labels)._vectors(lambda *_: None)) for labels in (("red",), ("yellow",), ("red", "blue"))]
-    assert counts == [1 + 3, 1 + 4, 2 + 2]
+    counts = [len(OpenVocabulary(crops, labels)._vectors(lambda *_: None)) for labels in (("red",), ("red", "green"))]
+    assert counts == [1 + 3, 2 + 2]
 
 
 def test_many_labels_take_no_more_memory_than_one(crops: CropEncoder) -> None:
-    names = tuple(f"red {at}" for at in range(MOST_LABELS - 1)) + ("blue",)
+    names = (*(f"red {at}" for at in range(MOST_LABELS - 1)), "blue")
     maker = OpenVocabulary(crops, names)
     likely = np.random.default_rng(0).random((20, 30, MOST_LABELS), np.float32) / MOST_LABELS * 2
     found = maker._labelled(likely, (40, 60))
@@ -164,11 +161,11 @@ def test_cells_hold_one_vector_a_place() -> None:
     assert Cells(np.zeros((2, 3, 4), np.float32)).vectors.shape == (2, 3, 4)
 
 
-def test_the_encoder_that_ships_finds_the_cat(skimage_photos: Path) -> None:
-    photo = read_image(skimage_photos / "chelsea.png").pixels
-    maker = OpenVocabulary(load_dense("builtin"), ("cat",))
-    found = maker.map(photo, photo.shape[:2])
-    inside = found.classes != NOTHING
-    assert inside[60:240, 120:330].mean() > 0.8  # its face
-    reddened = np.asarray(Image.new("RGB", (200, 200), (200, 30, 30)))
-    assert (maker.map(reddened, (200, 200)).classes != NOTHING).mean() < 0.5
+def test_the_encoder_that_ships_knows_where_the_cup_is(skimage_photos: Path) -> None:
+    photo = read_image(skimage_photos / "coffee.png").pixels
+    maker = OpenVocabulary(load_dense("builtin"), ("cup of coffee",))
+    likely = maker.likelihoods(maker.dense(photo), maker._vectors(lambda *_: None))[..., 0]
+    rows, columns = likely.shape
+    inside = likely[rows // 4 : -rows // 4, columns // 4 : -columns // 4].mean()
+    assert inside > 0.3
+    assert inside > 2 * likely.mean()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ import pytest
 from PIL import Image
 
 from preprocess import InputError, WeightsError, digest_of, example_photos, real_photos
-from search import CropEncoder, EncoderOptions, add_dense, add_model, find_faults, load_dense, load_encoder
-from search._dense import TiledEncoder
+from search import CropEncoder, EncoderOptions, Model, add_dense, add_model, find_faults, load_dense, load_encoder
+from search._dense import TiledEncoder, open_dense
 from search.dense import DENSE, LONGEST
 from search.model import DATA, IMAGE
 
@@ -97,50 +99,72 @@ def reference(module: Any, photo: np.ndarray, image: Any) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def narrow(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A model with its weights in a file beside the graph, as those of real size have, which got dense features after it was added."""
+    """A model with dense features, with its weights in a file beside the graph, as those of real size have."""
     from search import _dense_export, _towers
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (_towers, _dense_export):
             patch.setattr(module, "LARGEST_FILE", 1_000_000)
-        family = export(make_narrow("ViT-B-32-dense"), tmp_path_factory.mktemp("models") / "narrow", runtime="torch")
-        before = {file.name: digest_of(file) for file in family.folder.iterdir() if file.name != "weights.json"}
-        recipe = family.encoder.recipe
-        assert isinstance(load_dense("narrow", EncoderOptions(family.folder.parent)), CropEncoder)
-        add_dense("narrow", family.folder.parent)
-    assert load_encoder("narrow", EncoderOptions(family.folder.parent)).recipe == recipe, "vectors of a library must stay valid"
-    after = {file.name: digest_of(file) for file in family.folder.iterdir() if file.name != "weights.json"}
-    assert after == before | {DENSE: after[DENSE]}
-    return family
+        loaded = make_narrow("ViT-B-32-dense", quick_gelu=True)
+        yield export(loaded, tmp_path_factory.mktemp("models") / "narrow", runtime="torch", dense=True)
 
 
-def check_parity(family: Any) -> None:
-    encoder = load_dense(family.folder.name, EncoderOptions(family.folder.parent, threads=1))
-    assert isinstance(encoder, TiledEncoder)
-    image = family.loaded.image
-    for photo in example_photos(3):
-        ready = family.encoder.prepare(photo)
-        vector, dense = encoder._session.run(["vector", "dense"], {image.tensor: ready[None]})
-        wanted = reference(copy.deepcopy(family.loaded.module), ready, image)
-        assert dense.shape[1:] == wanted.shape
-        np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, atol=1e-5)
-        assert (dense[0] * wanted).sum(-1).min() >= LEAST
-        assert (vector[0] * family.encoder.encode_images([ready])[0]).sum() >= LEAST
-        assert (wanted.reshape(-1, wanted.shape[-1]) @ vector[0]).min() < 0.9  # patches are not the photo's vector over again
+def check_parity(session: Any, loaded: Any, ready: Any) -> Any:
+    """The vector of a prepared photo, once its patches are what the paper says."""
+    vector, dense = session.run(["vector", "dense"], {loaded.image.tensor: ready[None]})
+    wanted = reference(copy.deepcopy(loaded.module), ready, loaded.image)
+    assert dense.shape[1:] == wanted.shape
+    np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, atol=1e-5)
+    assert (dense[0] * wanted).sum(-1).min() >= LEAST
+    assert (wanted.reshape(-1, wanted.shape[-1]) @ vector[0]).min() < 0.9  # patches are not the photo's vector over again
+    return vector[0]
 
 
 def test_parity_with_the_papers_equations(narrow: Any) -> None:
-    check_parity(narrow)
+    assert narrow.measured["dense_cosine"] >= LEAST <= narrow.measured["dense_vector_cosine"]
+    for photo in example_photos(3):
+        ready = narrow.encoder.prepare(photo)
+        vector = check_parity(open_dense(narrow.folder, 1), narrow.loaded, ready)
+        assert (vector * narrow.encoder.encode_images([ready])[0]).sum() >= LEAST
 
 
-def test_parity_with_quick_gelu(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
-    family = export(make_narrow("ViT-B-32-dense-quick", quick_gelu=True), tmp_path / "quick", dense=True)
-    assert family.measured["dense_cosine"] >= LEAST <= family.measured["dense_vector_cosine"]
-    check_parity(family)
+def test_parity_of_siglip(make_loaded: Callable[..., Any], tmp_path: Path) -> None:
+    import torch
+
+    from search._dense_export import write_dense
+    from search._torch_clip import normalized
+
+    loaded = make_loaded("ViT-B-16-SigLIP2", name="ViT-B-16-SigLIP2-dense")
+    (tmp_path / IMAGE).touch()
+    write_dense(loaded, tmp_path)
+    ready = np.asarray(Image.fromarray(example_photos(1)[0]).resize((loaded.image.side, loaded.image.side)))
+    vector = check_parity(open_dense(tmp_path, 1), loaded, ready)
+    with torch.inference_mode():
+        theirs = loaded.module.encode_image(normalized(torch.from_numpy(np.array(ready[None])), loaded.image), normalize=True)
+    assert (vector * theirs[0].numpy()).sum() >= LEAST
 
 
-def test_parity_of_siglip(make_loaded: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
-    check_parity(export(make_loaded("ViT-B-16-SigLIP2", name="ViT-B-16-SigLIP2-dense"), tmp_path / "siglip", dense=True))
+def test_dense_features_come_after_without_changing_a_vector(narrow: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "narrow"
+    shutil.copytree(narrow.folder, folder)
+    (folder / DENSE).unlink()
+    model = Model.read(folder)
+    replace(model, files={name: digest for name, digest in model.files.items() if name != DENSE}).write(folder)
+    options = EncoderOptions(tmp_path / "models")
+    recipe, before = load_encoder("narrow", options).recipe, digests(folder)
+    assert isinstance(load_dense("narrow", options), CropEncoder)
+    assert not find_faults(folder)
+    add_dense("narrow", tmp_path / "models")
+    assert isinstance(load_dense("narrow", options), TiledEncoder)
+    assert load_encoder("narrow", options).recipe == recipe
+    after = digests(folder)
+    assert after == before | {DENSE: after[DENSE]}
+    assert Model.read(folder).files == after
+    assert not find_faults(folder)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {file.name: digest_of(file) for file in folder.iterdir() if file.name != "weights.json"}
 
 
 def test_weights_are_shared(narrow: Any) -> None:
@@ -175,10 +199,14 @@ def test_a_damaged_dense_graph_is_refused(narrow: Any, tmp_path: Path) -> None:
         load_dense("cut", EncoderOptions(tmp_path / "models"))(np.zeros((40, 40, 3), np.uint8))
 
 
-def test_a_tower_without_patches_says_what_has_them(make_loaded: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
-    loaded = make_loaded("RN50-quickgelu", name="RN50-quickgelu-dense")
-    with pytest.raises(WeightsError, match=r"ModifiedResNet.*SigLIP.*without --dense"):
-        export(loaded, tmp_path / "resnet", dense=True)
+def test_a_tower_without_patches_says_what_has_them(narrow: Any) -> None:
+    import torch
+
+    from search._dense_export import DenseTower
+
+    loaded = replace(narrow.loaded, module=SimpleNamespace(visual=torch.nn.Conv2d(3, 3, 3)))
+    with pytest.raises(WeightsError, match=r"a Conv2d.*SigLIP.*without --dense"):
+        DenseTower(loaded)
 
 
 def test_ready_made_graphs_have_no_weights_for_it(tmp_path: Path) -> None:
