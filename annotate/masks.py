@@ -99,7 +99,7 @@ def resize_mask(rle: Rle, size_hw: tuple[int, int]) -> Rle:
         raise InputError(f"A mask cannot be resized to {size_hw}: height and width must be at least 1 pixel.")
     if size_hw == rle.size_hw:
         return rle
-    column, top, bottom = _pieces(rle)
+    column, top, bottom = pieces_of(rle)
     new_top, new_bottom = (_first(rows, rle.size_hw[0], size_hw[0]) for rows in (top, bottom))
     # Each new column repeats the pieces of the old one at its middle.
     old = ((2 * np.arange(size_hw[1]) + 1) * rle.size_hw[1]) // (2 * size_hw[1])
@@ -221,7 +221,7 @@ def _lengths(flat: NDArray[np.uint8] | NDArray[np.bool_]) -> Runs:
     return places[1:] - places[:-1]
 
 
-def _pieces(rle: Rle) -> tuple[Runs, Runs, Runs]:
+def pieces_of(rle: Rle) -> tuple[Runs, Runs, Runs]:
     """The runs inside, cut where a column ends: column, first row and last row, exclusive, of each."""
     height, ends = rle.size_hw[0], np.cumsum(runs_of(rle))
     first, last = ends[:-1:2], ends[1::2] - 1

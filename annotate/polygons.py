@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from preprocess import InputError
 
 from ._opencv import cv2
-from .masks import Mask, decode_box, encode_mask, mask_box
+from .masks import Mask, encode_mask, pieces_of
 from .region import Rle
+from .rle_text import Runs
 
 Ring: TypeAlias = NDArray[np.float64]
 """Corners of a closed line, Float64["corner 2"], x and y in pixels from the photo's top left corner; the first one is not repeated at the end."""
@@ -46,17 +47,15 @@ def polygons_of(rle: Rle) -> tuple[Polygon, ...]:
     Raises:
         InputError: the encoding is damaged.
     """
-    box = mask_box(rle)
-    if box is None:
+    mask, xs, ys = _condensed(rle)
+    if not mask.size:
         return ()
-    left, top, right, bottom = map(int, box)
-    mask = decode_box(rle, (left, top, right, bottom))
-    parts = np.asarray(cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=4)[1])
+    parts = np.asarray(cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[1])
     outer: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
     for ring in _rings(mask):
         part = int(parts[_pixel_inside(ring)])
-        place = ring + np.array([left, top], np.float64)
+        place = np.stack([xs[ring[:, 0].astype(np.int64)], ys[ring[:, 1].astype(np.int64)]], 1).astype(np.float64)
         if _doubled_area(ring) > 0:
             outer[part] = place
         else:
@@ -112,6 +111,30 @@ def _nearest_on_left(line: Ring, point: NDArray[np.float64]) -> tuple[int, NDArr
     if not np.isfinite(across[at]):
         raise InputError(f"The hole at ({x:g}, {y:g}) lies outside of its polygon. Make it a part of its own.")
     return at, np.array([across[at], y])
+
+
+def _condensed(rle: Rle) -> tuple[Mask, Runs, Runs]:
+    """The mask with equal neighbouring columns taken as one, and rows likewise as far as no run begins or ends between them; and where its columns and rows
+    begin and end in pixels. A mask that was enlarged has as many pixels there as it had before: 35 times fewer than its photo of 12 megapixels.
+    """
+    column, top, bottom = pieces_of(rle)
+    if not len(column):
+        return np.zeros((0, 0), np.bool_), column, column
+    numbers, begins, counts = np.unique(column, return_index=True, return_counts=True)
+    alike = np.zeros(len(numbers), np.bool_)
+    alike[1:] = (counts[1:] == counts[:-1]) & (np.diff(numbers) == 1)
+    before = np.maximum(np.arange(len(column)) - np.repeat(counts, counts), 0)
+    alike &= np.logical_and.reduceat((top == top[before]) & (bottom == bottom[before]), begins)
+    kept = ~alike
+    last = np.flatnonzero(np.append(kept[1:], True))  # of each stretch of equal columns
+    xs = np.unique(np.concatenate([numbers[kept], numbers[last] + 1]))
+    ys = np.unique(np.concatenate([top, bottom]))
+    chosen = np.repeat(kept, counts)
+    places = np.searchsorted(xs, column[chosen])
+    steps = np.zeros((len(ys), len(xs) - 1), np.int8)
+    steps[np.searchsorted(ys, top[chosen]), places] = 1
+    steps[np.searchsorted(ys, bottom[chosen]), places] = -1
+    return np.ascontiguousarray(np.cumsum(steps[:-1], 0, dtype=np.int8).view(np.bool_)), xs, ys
 
 
 def _rings(mask: Mask) -> list[Ring]:

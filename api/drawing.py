@@ -25,6 +25,8 @@ DRAWN_SHORT = 1080
 """Pixels of the short side that a drawn copy has at least, where the photo has them: enough to read the plates on any screen."""
 MOST_PIXELS = 8_000_000
 """Of a picture in work: a panorama is brought down further, so that a photo of any size takes the same memory."""
+DRAWN = "*.regions.jpg"
+"""A glob of the copies that are drawn into folders: no photos, where such a folder is given again."""
 _WRITERS = {".png": png_bytes, ".jpg": jpeg_bytes, ".jpeg": jpeg_bytes}
 
 

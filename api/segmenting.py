@@ -24,7 +24,7 @@ def segment(
     encoder: Annotated[str | None, typer.Option("--encoder", help="What compares photos with words.", show_default="builtin")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", metavar="SHARE", help="How likely the labels must be, 0 to 1; higher finds less.", show_default="0.2"),
+        typer.Option("--threshold", metavar="SHARE", help="How likely the labels must be, 0 to 1; higher finds less.", show_default="0.25"),
     ] = None,
     others: Annotated[
         str | None, typer.Option("--others", metavar="WORDS", help="What else the photos show and is not looked for, separated by commas.")
@@ -37,7 +37,9 @@ def segment(
     as_json: JsonOption = False,
 ) -> None:
     """Find regions by words, with no segmenter. For one with labels of its own, see pellucid annotate. Nothing is written to a library."""
-    from .drawing import annotation_dict, photos_of, regions_table, targets
+    from indexer import WalkOptions
+
+    from .drawing import DRAWN, annotation_dict, photos_of, regions_table, targets
     from .output import console, plain, print_json, quiet_decoders
     from .settings import load_settings
     from .wiring import limits_of
@@ -47,7 +49,7 @@ def segment(
             'Name what to look for: --labels "dog, sofa, window". A segmenter with labels of its own is: pellucid annotate PATH'
         )
     settings = load_settings(encoder=encoder, max_megapixels=max_megapixels)
-    photos, failed = photos_of(paths)
+    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, DRAWN), settings.include_hidden))
     outs = targets(photos, draw, force=force)
     maker = _maker(words_of(labels), words_of(others or ""), threshold, settings)
     rows: list[dict[str, Any]] = []

@@ -1,10 +1,10 @@
 """Small objects in large scenes: a set composed of real photos, so that it is known what is where, and what regions are worth on it.
 
-Run: `python benchmarks/composed.py [--makers proposals] [--seeds 1] [--data DIR] [--json]`. Photos of single objects whose class has a name are pasted
-into scenes: as a rectangle, as one with a soft edge, or, where there is a mask, cut out; at 5-20 % of the scene's area, anywhere in it. Everything
-follows from the seed. Measured for each maker of regions: how many it makes and how long that takes; the share of pasted objects with which the box of some region
-agrees; and whether the encoder finds the photo by the object's word, by the photo's vector, by its best region's, or by the better of both.
-Beside it, whole scenes by their captions, where there are no pasted objects, and regions must not do harm.
+Run: `python benchmarks/composed.py [--makers proposals grid segments] [--encoder builtin] [--seeds 1] [--data DIR] [--json]`. Photos of single
+objects whose class has a name are pasted into scenes: as a rectangle, as one with a soft edge, or, where there is a mask, cut out; at 5-20 % of the
+scene's area, anywhere in it. Everything follows from the seed. Measured for each maker of regions: how many it makes and how long that takes; the share
+of pasted objects with which the box of some region agrees; and whether the encoder finds the photo by the object's word, by the photo's vector, by its
+best region's, or by the better of both. Beside it, whole scenes by their captions, where there are no pasted objects, and regions must not do harm.
 
 The photos are not part of Pellucid: `--data` is a folder with `eval` (`imagenet-samples`, `tiny-imagenet-val/labels.txt`, `retrieval-coco`,
 `retrieval-flickr`) and `segmentation` (`camvid`, `pets`). Without it there is nothing to measure, and the benchmark says so.
@@ -17,7 +17,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from PIL import Image
 
 from annotate.crops import region_crops
 from annotate.makers import RegionMaker, RegionMakerOptions, box_overlap, load_region_maker
-from annotate.region import Box, Region
+from annotate.measures import brought_down, scaled_box
+from annotate.region import Annotation, Box, Region
 from preprocess import RgbImage, read_image
 from search import Encoder, load_encoder, normalize
 
@@ -36,7 +37,8 @@ K = 10
 SHARES = 0.05, 0.20  # of the scene's area
 SHORT = 160  # pixels of a scene's short side: smaller ones are left out
 CUT_OUT_EACH = 12  # photos of each breed
-MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+MARGINS = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+STEEPNESSES = (2, 4, 8)  # of a smooth maximum, log(exp(s·a) + exp(s·b)) / s, in which both count where they agree
 STYLES = ("rectangle", "soft", "cut out")
 Rows = NDArray[np.float32]
 
@@ -201,7 +203,8 @@ def evidence(images: Rows, regions: Rows) -> dict[str, Rows]:
     """What photos are ranked by, from the similarities of images and of best regions, both Float32["query photo"]."""
     of_image, of_region = z_scores(images), z_scores(regions)
     better = {f"both, margin {margin:g}": np.maximum(of_image, of_region - margin) for margin in MARGINS}
-    return {"images": of_image, "regions": of_region, **better, "mean of both": (of_image + of_region) / 2}
+    soft = {f"both, soft {steep}": np.logaddexp(steep * of_image, steep * of_region) / steep for steep in STEEPNESSES}
+    return {"images": of_image, "regions": of_region, **better, **soft, "mean of both": (of_image + of_region) / 2}
 
 
 def measured_recalls(
@@ -236,11 +239,55 @@ def read_things(data: Path) -> list[Thing]:
     files = sorted((data / "eval/imagenet-samples").glob("*.jpg"))
     named = {file.stem.partition("_")[2].replace("_", " "): file for file in files}
     things = [Thing(word, read_image(file).pixels) for word, file in named.items() if word.lower() in known]
-    for breed, word in {"Abyssinian": "Abyssinian cat", "Bengal": "Bengal cat", "american_bulldog": "American bulldog"}.items():
+    for breed, word in {"Abyssinian": "Abyssinian", "Bengal": "Bengal", "american_bulldog": "American bulldog"}.items():
         for file in sorted((data / "segmentation/pets/images").glob(f"{breed}_*.jpg"))[:CUT_OUT_EACH]:
             mask = np.asarray(Image.open(data / "segmentation/pets/masks" / f"{file.stem}.png")) != 2
             things.append(Thing(word, read_image(file).pixels, mask))
     return things
+
+
+# What proposals are compared with
+
+
+class Grid:
+    """2×2 windows of two thirds of the sides, and 3×3 of half: regions that look at nothing."""
+
+    id, short, labels = "grid", 256, ("part",)
+
+    def __call__(self, _pixels: RgbImage, size_wh: tuple[int, int]) -> Annotation:
+        """See `annotate.RegionMaker`."""
+        boxes = []
+        for count in (2, 3):
+            (wide, high), last = (2 * side / (count + 1) for side in size_wh), count - 1
+            for at in range(count * count):
+                left, top = at % count * (size_wh[0] - wide) / last, at // count * (size_wh[1] - high) / last
+                boxes.append(Region((left, top, left + wide, top + high), "part"))
+        return Annotation(size_wh, tuple(boxes), self.id)
+
+
+class Segments:
+    """Boxes of the 14 largest segments of at most half the photo, of two scales, by Felzenszwalb and Huttenlocher's method in scikit-image."""
+
+    id, short, labels = "segments", 128, ("part",)
+
+    def __call__(self, pixels: RgbImage, size_wh: tuple[int, int]) -> Annotation:
+        """See `annotate.RegionMaker`."""
+        from skimage.segmentation import felzenszwalb
+
+        small = brought_down(pixels, self.short)
+        height, width = small.shape[:2]
+        boxes = set()
+        for scale in (100, 300):
+            parts = felzenszwalb(small, scale=scale, sigma=0.8, min_size=height * width // 200)
+            for number in range(int(parts.max()) + 1):
+                rows, columns = np.nonzero(parts == number)
+                boxes.add((float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)))
+        areas = {box: (box[2] - box[0]) * (box[3] - box[1]) / (height * width) for box in boxes}
+        kept = sorted((box for box in boxes if areas[box] <= 0.5), key=lambda box: -areas[box])[:14]
+        return Annotation(size_wh, tuple(scaled_box(Region(box, "part"), (width, height), size_wh) for box in kept), self.id)
+
+
+YARDSTICKS: Mapping[str, Callable[[], RegionMaker]] = {"grid": Grid, "segments": Segments}
 
 
 # What is printed
@@ -257,19 +304,21 @@ class Figures:
     recalls: dict[str, dict[str, float]]
 
 
-def figures(name: str, maker: RegionMaker, sets: Mapping[str, Sequence[Composed]], encoder: Encoder) -> Figures:
-    recalls, overlaps, count, seconds = {}, {}, 0.0, 0.0
+def figures(name: str, maker: RegionMaker, sets: Mapping[str, Sequence[Composed]], encoder: Encoder | None) -> Figures:
+    recalls, overlaps, count, milliseconds = {}, {}, 0.0, 0.0
     for title, photos in sets.items():
         begin = time.process_time()
         regions = [maker(photo.pixels, (photo.pixels.shape[1], photo.pixels.shape[0])).regions for photo in photos]
         seconds = (time.process_time() - begin) / len(photos)
-        rows, photo_of = region_rows(encoder, photos, regions)
-        images = encoded(encoder, (photo.pixels for photo in photos))
         composed = relevant(photos)
         if composed:
-            count, milliseconds = len(rows) / len(photos), seconds * 1000
+            count, milliseconds = sum(map(len, regions)) / len(photos), seconds * 1000
             overlaps = {style: _shares(found) for style, found in best_overlaps(photos, regions).items() if found}
             overlaps["all"] = _shares([value for found in best_overlaps(photos, regions).values() for value in found])
+        if encoder is None:
+            continue
+        rows, photo_of = region_rows(encoder, photos, regions)
+        images = encoded(encoder, (photo.pixels for photo in photos))
         recalls[title] = measured_recalls(composed or captioned(photos), encoder, images, rows, photo_of)
     return Figures(name, count, milliseconds, overlaps, recalls)
 
@@ -283,6 +332,8 @@ def show(found: Figures) -> None:
     print(f"\n{found.maker}: {found.regions:.1f} regions and {found.milliseconds:.1f} ms of a core a photo")
     for style, (half, more) in found.overlaps.items():
         print(f"  {style:10} IoU > 0.5 {half:6.1%}   > 0.7 {more:6.1%}")
+    if not found.recalls:
+        return
     names = list(found.recalls)
     print(f"  {f'recall@{K}':18}" + "".join(f"{name:>12}" for name in names))
     for way in found.recalls[names[0]]:
@@ -293,13 +344,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What regions are worth for finding small objects")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--makers", nargs="+", default=["proposals"])
-    parser.add_argument("--encoder", default="builtin")
+    parser.add_argument("--encoder", default="builtin", help="none: only boxes are measured")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if not (args.data / "eval/imagenet-samples").is_dir():
         sys.exit(f"Nothing was measured: the photos are not in {args.data}. Name their folder with --data.")
-    encoder, things = load_encoder(args.encoder), read_things(args.data)
+    encoder, things = None if args.encoder == "none" else load_encoder(args.encoder), read_things(args.data)
     coco, flickr = (read_scenes(args.data / "eval" / name) for name in ("retrieval-coco", "retrieval-flickr"))
     scenes = [*coco, *flickr, *read_street(args.data / "segmentation/camvid/val/images")]
     plain = {
@@ -307,11 +358,11 @@ def main() -> None:
         for title, found in (("coco", coco), ("flickr", flickr))
     }
     for name in args.makers:
-        maker = load_region_maker(name, RegionMakerOptions())
+        maker = YARDSTICKS[name]() if name in YARDSTICKS else load_region_maker(name, RegionMakerOptions())
         if maker is None:
             sys.exit(f"{name!r} makes no regions. Name a maker of regions.")
         for seed in range(args.seeds):
-            found = figures(name, maker, {"composed": composed_set(scenes, things, seed), **plain}, encoder)
+            found = figures(name, maker, {"composed": composed_set(scenes, things, seed), **(plain if encoder else {})}, encoder)
             print(json.dumps({"seed": seed, **asdict(found)})) if args.json else show(found)
 
 

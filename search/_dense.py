@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+import shlex
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from preprocess import GraphOptions, RgbImage, WeightsError, open_session
 
 from .dense import DENSE, Cells, bump, grid_of, resized, starts
-from .model import Model, remedy
+from .model import Model
 from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SHORT = 1.5
 """Tiles' sides that a photo's short side is long: as in SCLIP, which brings it to 336 pixels and slides a window of 224 over it."""
 _OVERLAP = 0.5  # of neighbouring tiles, as there
-_BATCH = 8  # tiles at a time: a batch of ViT-B-16 takes some 0.2 GB
+_BATCH = 8  # tiles at a time, so that a long photo takes no more memory than a square one
 
 
 def open_dense(folder: Path, threads: int) -> Any:
@@ -30,7 +31,11 @@ def open_dense(folder: Path, threads: int) -> Any:
     Raises:
         WeightsError: it does not load.
     """
-    return open_session(folder / DENSE, GraphOptions(threads, prepack=False), folder / DENSE, remedy(folder))
+    return open_session(folder / DENSE, GraphOptions(threads, prepack=False), folder / DENSE, _remedy(folder))
+
+
+def _remedy(folder: Path) -> str:
+    return f"Make it anew: pellucid models dense {shlex.quote(folder.name)}"
 
 
 class TiledEncoder:
@@ -42,19 +47,28 @@ class TiledEncoder:
         self.threads = options.threads or os.cpu_count() or 1
         digest = self.model.files.get(DENSE)
         if digest is None:
-            raise WeightsError(f"{folder / DENSE} is not in {folder / 'weights.json'}. Make it anew: pellucid models dense {folder.name}")
+            raise WeightsError(f"{folder / DENSE} is not in {folder / 'weights.json'}. {_remedy(folder)}")
         self.id = f"tiles-1:{digest[:12]}:{SHORT}:{_OVERLAP}"
         self.short = round(SHORT * self.model.image.side)
+        self._lock, self._session = threading.Lock(), None
 
-    @cached_property
-    def _session(self) -> Any:
-        if self.model.files != Model.read(self.folder).files:
-            raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
-        return open_dense(self.folder, self.threads)
+    @property
+    def session(self) -> Any:
+        """The dense graph, loaded when it is first used.
+
+        Raises:
+            WeightsError: it does not load, or the folder holds another model now.
+        """
+        with self._lock:
+            if self._session is None:
+                if self.model.files != Model.read(self.folder).files:
+                    raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
+                self._session = open_dense(self.folder, self.threads)
+            return self._session
 
     def __call__(self, pixels: RgbImage, on_progress: Progress = no_progress) -> Cells:
         """The cells of a photo, UInt8["height width 3"]."""
-        image, session = self.model.image, self._session
+        image, session = self.model.image, self.session
         grid = tuple(session.get_outputs()[1].shape[1:3])
         patch = image.side / min(grid)
         shape = grid_of(pixels, round(SHORT * min(grid)))

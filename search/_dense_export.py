@@ -4,7 +4,7 @@ After Wang, Mei, Yuille, "SCLIP: Rethinking Self-Attention for Dense Vision-Lang
 
     softmax(q qᵀ / √d) + softmax(k kᵀ / √d)
 
-(their Eq. 4) instead of softmax(q kᵀ / √d): patches gather from patches that are like them, not from those that matter to the whole photo. The two are
+instead of softmax(q kᵀ / √d): patches gather from patches that are like them, not from those that matter to the whole photo. The two are
 added, not averaged. All weights stay what they are, and the block keeps its residual and its MLP, as in the authors' own code; later work drops both
 (Lan et al., "ClearCLIP", ECCV 2024), which this does not. Then every patch goes the way of the class token: the last norm and the projection.
 

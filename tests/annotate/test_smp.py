@@ -179,12 +179,12 @@ def test_a_label_for_each_class_is_needed(tmp_path: Path) -> None:
         export_segmenter(create("FPN", encoder_name=ENCODER, classes=5), tmp_path, "mine", ("a", "b"))
 
 
-def test_a_graph_of_other_classes_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_of_other_classes_is_not_accepted(tmp_path: Path, photos: Sequence[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     write = _segmenter_export._write_graph
     other = loaded(seed=1)
     monkeypatch.setattr(_segmenter_export, "_write_graph", lambda _, model, file: write(_segmenter_export.Whole(other).eval(), model, file))
     with pytest.raises(WeightsError, match="Nothing was kept"):
-        export_segmenter(loaded(), tmp_path, "mine", LABELS)
+        export_segmenter(loaded(), tmp_path, "mine", LABELS, photos=photos[:1])
     assert (tmp_path / GRAPH).exists()
     assert not (tmp_path / "weights.json").exists()
 

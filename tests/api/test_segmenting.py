@@ -89,6 +89,8 @@ def test_a_folder_of_photos_is_drawn_into_a_folder(segment: Command, photo: Path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["flag.png.regions.jpg", "other.jpg.regions.jpg"]
     assert [Path(name).name for name in ran.json["failed"]] == ["broken.jpg"]
     assert sorted(path.name for path in photo.parent.iterdir()) == ["broken.jpg", "flag.png", "other.jpg"]
+    again = segment(tmp_path / "out", "--labels", "red", "--json")
+    assert again.json["photos"] == []  # drawn copies are no photos
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,15 @@ def test_labels_of_any_script_work(segment: Command, photo: Path, tmp_path: Path
     ran = segment(photo, "--labels", "red, собака, 犬, a\tb\x1b[31m", "--draw", tmp_path / "drawn.jpg", "--json")
     assert ran.code == 0, ran.err
     assert ran.json["labels"][1:3] == ["собака", "犬"]
+
+
+def test_dense_features_need_a_model_with_weights(pellucid: Command) -> None:
+    ran = pellucid("models", "dense", "nobody")
+    assert ran.code == 2
+    assert "No added model named 'nobody'" in ran.err
+    ran = pellucid("models", "add", "hub:somebody/a-model", "--dense", "--offline")
+    assert ran.code == 2
+    assert "ready-made graphs" in ran.err
 
 
 def test_words_between_commas() -> None:

@@ -186,7 +186,7 @@ def test_a_photo_of_another_shape_is_tiled(narrow: Any) -> None:
     assert steps[-1] == 1.0
     side = narrow.loaded.image.side
     for rows, columns, cell in ((slice(0, side), slice(0, side), (0, 0)), (slice(-side, None), slice(-side, None), (-1, -1))):
-        (dense,) = encoder._session.run(["dense"], {"pixels": np.ascontiguousarray(photo[rows, columns])[None]})  # type: ignore[attr-defined]
+        (dense,) = encoder.session.run(["dense"], {"pixels": np.ascontiguousarray(photo[rows, columns])[None]})  # type: ignore[attr-defined]
         np.testing.assert_allclose(cells[cell], dense[0][cell], atol=1e-5)
     assert np.linalg.norm(cells, axis=-1).max() <= 1 + 1e-5
     assert encoder(photo[:, :33]).vectors.shape == (LONGEST * 10 if 320 / 33 * 10 > 120 else round(320 * 10 / 33), 10, 128)
