@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         rle_of,
         runs_of,
     )
+    from .measures import measured, scaled_box
     from .palette import Colour, colour_for, contrast_ratio
     from .polygons import Polygon, bridged, mask_of, polygons_of
     from .region import Annotation, Box, Region, Rle, Source
@@ -118,6 +119,10 @@ _HOMES = {
         "rle_of",
         "runs_of",
     ),
+    "measures": (
+        "measured",
+        "scaled_box",
+    ),
     "palette": (
         "Colour",
         "colour_for",
@@ -158,15 +163,16 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CONTEXTS", "EXPORTERS", "FORMATS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions", "AnnotatedPhoto",
-    "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions", "ExportOptions", "Exported",
-    "Exporter", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "PhotoFacts", "Placing", "Plate", "Polygon", "Region",
-    "RegionMaker", "RegionMakerOptions", "Rle", "SegmentMap", "Segmenter", "SegmenterFacts", "SegmenterOptions", "Source", "add_segmenter", "as_written",
-    "bridged", "builtin_folder", "colour_for", "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece",
-    "evaluate_segmentation", "export_photos", "find_labels", "find_masked_photos", "find_regions", "find_segmenter_faults",
-    "human_annotation", "intersection_over_union", "load_exporter", "load_region_maker", "load_segmenter", "mask_area", "mask_box",
-    "mask_of", "open_segmenter", "place_plates", "polygons_of", "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of",
-    "runs_of", "segmenter_folders",
+    "CONTEXTS", "EXPORTERS", "FORMATS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions",
+    "AnnotatedPhoto", "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions",
+    "ExportOptions", "Exported", "Exporter", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "PhotoFacts", "Placing",
+    "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle", "SegmentMap", "Segmenter", "SegmenterFacts",
+    "SegmenterOptions", "Source", "add_segmenter", "as_written", "bridged", "builtin_folder", "colour_for", "contrast_ratio",
+    "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos", "find_labels",
+    "find_masked_photos", "find_regions", "find_segmenter_faults", "human_annotation", "intersection_over_union", "load_exporter",
+    "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "measured", "open_segmenter", "place_plates",
+    "polygons_of", "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of", "runs_of", "scaled_box",
+    "segmenter_folders",
 ]  # fmt: skip
 
 

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preprocess import InputError, RgbImage, choose
 
+from ._opencv import cv2
 from .components import ComponentOptions, find_regions
 from .labels import NOTHING, LabelSet
 from .measures import brought_down, measured, scaled_box
@@ -31,7 +33,8 @@ JOINED = "+"
 BACKGROUNDS = frozenset({"background", "__background__", "unlabelled", "unlabeled", "unlabel", "void", "ignore"})
 """Labels that say that nothing is known: no regions."""
 
-_SHORT = 512  # pixels of the short side that masks have at most
+_MASK_SHORT = 512  # pixels of the short side that masks have at most: more would fill the store, and outlines are no surer
+_MOST_SHORT = 1024  # that photos are segmented at, whatever the segmenter's folder says: 12 megapixels would take a minute of a core each
 _RULES = 1  # of what is here and in components.py: raised where the same map would give other regions
 _HUMAN = "human"  # what the ids of people's regions begin with
 
@@ -108,7 +111,7 @@ class SegmentedRegions:
         facts = SegmenterFacts.read(folder)
         self.folder, self.options = folder, options or RegionMakerOptions()
         self._label_set = LabelSet.of(facts.labels)
-        self.short = min(facts.frame.short or _SHORT, _SHORT)
+        self.short = min(facts.frame.short or _MOST_SHORT, _MOST_SHORT)
         self.id = f"{name}-{self.options.identity(facts.identity(facts.frame))}"
         self._left_out = [label.id for label in self._label_set if label.name.strip().lower() in BACKGROUNDS]
         self.labels = tuple(label.name for label in self._label_set if label.id not in self._left_out)
@@ -124,13 +127,16 @@ class SegmentedRegions:
         Raises:
             WeightsError: the weights are missing or damaged.
         """
-        small = brought_down(pixels, self.short)
-        found = self._opened().segment(small)
-        classes = np.where(np.isin(found.classes, self._left_out), np.uint8(NOTHING), found.classes) if self._left_out else found.classes
-        regions = find_regions(classes, found.confidence, self._label_set, self._parts)
+        large = brought_down(pixels, self.short)
+        found = self._opened().segment(large)
+        small = brought_down(large, _MASK_SHORT)
+        height, width = small.shape[:2]
+        classes, confidence = (_resized(values, (width, height)) for values in (found.classes, found.confidence))
+        if self._left_out:
+            classes = np.where(np.isin(classes, self._left_out), np.uint8(NOTHING), classes)
+        regions = find_regions(classes, confidence, self._label_set, self._parts)
         sure = [region for region in regions if region.confidence >= self.options.least_confidence][: self.options.most]
-        small_wh = small.shape[1], small.shape[0]
-        return Annotation(size_wh, tuple(scaled_box(region, small_wh, size_wh) for region in measured(small, sure)), self.id)
+        return Annotation(size_wh, tuple(scaled_box(region, (width, height), size_wh) for region in measured(small, sure)), self.id)
 
     def _opened(self) -> Segmenter:
         """The segmenter, with one thread a photo: photos are dealt out to threads."""
@@ -138,6 +144,11 @@ class SegmentedRegions:
             if self._segmenter is None:
                 self._segmenter = open_segmenter(self.folder, SegmenterOptions(threads=1))
             return self._segmenter
+
+
+def _resized(values: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Of a map of another size, the value at the middle of each pixel."""
+    return np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 class JoinedRegions:

@@ -16,6 +16,7 @@ from .evaluation import evaluate_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
 from .segmenters import segmenters_app
+from .segmenting import segment as segment_command
 
 app = typer.Typer(
     name="pellucid",
@@ -29,6 +30,7 @@ app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
 app.add_typer(segmenters_app, name="segmenters")
 app.command("dehaze")(dehaze_command)
+app.command("segment")(segment_command)
 
 
 @app.command()
@@ -46,7 +48,9 @@ def index(
     ] = None,
     regions: Annotated[
         str | None,
-        typer.Option("--regions", metavar="none|builtin|NAME", help="What finds the regions of photos; a+b joins.", show_default="as before, none"),
+        typer.Option(
+            "--regions", metavar="none|builtin|NAME", help="What finds the regions of photos; a+b joins.", show_default="as before, none"
+        ),
     ] = None,
     precision: PrecisionOption = None,
     runtime: RuntimeOption = None,
@@ -108,7 +112,14 @@ def search(
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
             typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
     answer = run_search(
-        terms, k=k, where=where, within=within, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
+        terms,
+        k=k,
+        where=where,
+        within=within,
+        library=library,
+        encoder=encoder,
+        max_megapixels=max_megapixels,
+        allow_private_urls=allow_private_urls,
     )
     hits = answer.hits
     if answer.note is not None:

@@ -38,7 +38,7 @@ SHARES = 0.05, 0.20  # of the scene's area
 SHORT = 160  # pixels of a scene's short side: smaller ones are left out
 CUT_OUT_EACH = 12  # photos of each breed
 MARGINS = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-STEEPNESSES = (2, 4, 8)  # of a smooth maximum, log(exp(s·a) + exp(s·b)) / s, in which both count where they agree
+STEEPNESSES = (2, 3, 4)  # of a smooth maximum, log(exp(s·a) + exp(s·b)) / s, in which both count where they agree
 STYLES = ("rectangle", "soft", "cut out")
 Rows = NDArray[np.float32]
 

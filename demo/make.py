@@ -1,4 +1,5 @@
-"""The demo: index the photos that scikit-image and scikit-learn carry, ask them five questions in words and one by picture.
+"""The demo: index the photos that scikit-image and scikit-learn carry with their regions, ask them five questions in words, one by picture, and one that
+only a region answers.
 
 Run it with `make demo`. Everything it makes lies in `demo/`: photos, library, `index.html`.
 """
@@ -16,7 +17,7 @@ from PIL import Image
 from api.output import console, hits_table, progress_bar, report_summary
 from api.sheet import Answered, contact_sheet
 from api.wiring import write_text
-from indexer import build
+from indexer import BuildOptions, build
 from preprocess import add_haze
 from search import PLAIN, Library, Query, Term, load_encoder, search
 
@@ -28,6 +29,7 @@ NAMES = {
     "clock_motion.png": "clock", "color.png": "colours", "horse.png": "horse", "text.png": "handwriting", "china.jpg": "temple",
     "flower.jpg": "flower",
 }  # fmt: skip
+SMALL = "a small cat before the temple.jpg"
 QUESTIONS = ("a cat", "a cup of coffee", "a flower", "a motorcycle", "a black and white photo of a man")
 
 
@@ -57,7 +59,16 @@ def gather(folder: Path) -> int:
         if plain in ("coffee", "temple", "motorcycle"):
             Image.fromarray(add_haze(np.asarray(photo), 0.25, plain)).save(folder / "edited" / f"{plain} in haze.jpg", quality=90)
     shutil.copyfile(folder / "cat.png", folder / "edited" / "a copy of cat.png")
+    with Image.open(folder / "temple.jpg") as scene, Image.open(folder / "cat.png") as cat:
+        small = cat.convert("RGB").resize((165, 110), Image.Resampling.LANCZOS)
+        scene.paste(small, (440, 290))
+        scene.save(folder / "edited" / SMALL, quality=90)
     return sum(file.is_file() for file in folder.rglob("*"))
+
+
+def _within(box: tuple[float, float, float, float]) -> bool:
+    """Whether the middle of a region lies where the small cat was pasted."""
+    return 440 < (box[0] + box[2]) / 2 < 605 and 290 < (box[1] + box[3]) / 2 < 400
 
 
 def main() -> int:
@@ -69,23 +80,30 @@ def main() -> int:
     shutil.rmtree(HERE / "library", ignore_errors=True)
     library, encoder = Library(HERE / "library", create=True), load_encoder()
     with progress_bar(True) as move:
-        report = build(library, [photos], encoder, on_progress=move)
+        report = build(library, [photos], encoder, BuildOptions(regions="builtin+proposals"), on_progress=move)
     report_summary(report)
     answers, seen_through = [], False
     for question in QUESTIONS:
-        hits = search(library, Query((Term.parse(question),), k=6), encoder)
+        hits = search(library, Query((Term.parse(question),), k=6, within="images"), encoder)
         hits_table(hits, f"\N{LEFT DOUBLE QUOTATION MARK}{question}\N{RIGHT DOUBLE QUOTATION MARK}")
         answers.append(Answered(question, hits))
         seen_through |= any(hit.path == "edited/coffee in haze.jpg" and hit.enhancer != PLAIN for hit in hits)
     picture = photos / "edited" / "cat at half size.jpg"
-    hits = search(library, Query((Term(str(picture), kind="file"),), k=6), encoder)
+    hits = search(library, Query((Term(str(picture), kind="file"),), k=6, within="images"), encoder)
     hits_table(hits, "Like this picture: cat at half size.jpg")
     answers.append(Answered("Like this picture", hits, picture))
+    parts = search(library, Query((Term.parse("a cat"),), k=6, within="regions"), encoder)
+    hits_table(parts, "\N{LEFT DOUBLE QUOTATION MARK}a cat\N{RIGHT DOUBLE QUOTATION MARK} as a part of a photo")
+    answers.append(Answered("a cat, as a part of a photo", parts))
     write_text(HERE / "index.html", contact_sheet("Pellucid demo", f"{report.found} photos, {len(answers)} searches", answers))
     out.print(f"Pictures of all answers: {HERE / 'index.html'}")
     out.print(f"Done in {time.perf_counter() - start:.1f} s. Next: pellucid index ~/Pictures, then pellucid search 'a dog on a beach'")
     if report.failed or not {"cat.png", "edited/a copy of cat.png"} <= {hit.path for hit in hits}:
         out.print("The demo's own check failed: the small cat does not find the cat.")
+        return 1
+    found = next((hit.region for hit in parts if hit.path == f"edited/{SMALL}"), None)
+    if found is None or not _within(found.box_xyxy):
+        out.print(f"The demo's own check failed: the cat is not found in its corner of {SMALL!r}.")
         return 1
     if not seen_through:
         out.print("The demo's own check failed: the coffee in haze is not found through its dehazed version.")

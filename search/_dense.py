@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import GraphOptions, RgbImage, WeightsError, open_session
+from preprocess import GraphOptions, Progress, RgbImage, WeightsError, no_progress, open_session
 
 from .dense import DENSE, Cells, bump, grid_of, resized, starts
 from .model import Model
-from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from .encode import Encoder, EncoderOptions

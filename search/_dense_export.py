@@ -27,14 +27,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from preprocess import WeightsError, digest_of, example_photos, graph_errors, real_photos, writing_models
+from preprocess import Progress, WeightsError, digest_of, example_photos, graph_errors, no_progress, real_photos, writing_models
 
 from ._onnx_clip import OnnxEncoder
 from ._torch_clip import normalized
 from ._towers import write_graph
 from .dense import DENSE
 from .model import DATA, IMAGE, LARGEST_FILE, Model
-from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from preprocess import RgbImage

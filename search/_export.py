@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from preprocess import WeightsError, digest_of, example_photos, first_line, graph_errors, real_photos
+from preprocess import Progress, WeightsError, digest_of, example_photos, first_line, graph_errors, no_progress, real_photos
 
 from ._onnx_clip import OnnxEncoder
 from ._tokenizers import write_clip_tokenizer, write_hf_tokenizer
 from .model import IMAGE, TEXT, TOKENIZER, TORCH, Model, TextInput
 from .probe import EXAMPLE_TEXTS, probe_vectors
-from .progress import Progress, no_progress
 from .tokenize import Words
 
 if TYPE_CHECKING:

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, ModelCard, constants, hf_hub_download, try_to_load_from_cache
 
-from preprocess import PellucidError, WeightsError, digest_of
+from preprocess import PellucidError, Progress, WeightsError, digest_of
 
 from ._hub_errors import answered, reason, refusal, remedy, storage_errors_of_cache, unreachable
-from .progress import Progress
 
 T = TypeVar("T")
 

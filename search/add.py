@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from preprocess import InputError, WeightsError, choose, staged
+from preprocess import InputError, Progress, WeightsError, choose, no_progress, staged
 
 from .encode import model_folders
 from .model import TORCH, Model
-from .progress import Progress, no_progress
 from .sources import NOT_STATED, Source, Terms, checked_name, parse_source, terms_of
 from .verify import find_faults, probe_of
 

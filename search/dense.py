@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from preprocess import InputError, RgbImage
+from preprocess import InputError, Progress, RgbImage, no_progress
 
 from .encode import EncoderOptions, load_encoder
-from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

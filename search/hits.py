@@ -119,7 +119,9 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         rows = encode_terms(query.terms, pictures, encoder)
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
-        hits = nearest_hits(derived, vector, query, among, typical_kind="image" if pictures else "text", within=within, regions_among=regions)
+        hits = nearest_hits(
+            derived, vector, query, among, typical_kind="image" if pictures else "text", within=within, regions_among=regions
+        )
     finally:
         derived.close()
     note = None

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from annotate import NOTHING, Annotation, ClassMap, ComponentOptions, LabelSet, find_regions
-from annotate.measures import measured, scaled_box
-from preprocess import InputError, RgbImage, cv2
+from annotate import NOTHING, Annotation, ClassMap, ComponentOptions, LabelSet, find_regions, measured, scaled_box
+from preprocess import InputError, Progress, RgbImage, cv2, no_progress
 
 from .dense import DenseEncoder, grid_of, resized
 from .encode import normalize
-from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -56,9 +56,7 @@ class RegionIndex:
         ends = np.cumsum(counts)
         return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
 
-    def best(
-        self, vector: Vectors, photos: NDArray[np.int64], among: NDArray[np.int64] | None = None
-    ) -> tuple[Vectors, NDArray[np.int64]]:
+    def best(self, vector: Vectors, photos: NDArray[np.int64], among: NDArray[np.int64] | None = None) -> tuple[Vectors, NDArray[np.int64]]:
         """Of each of the photos, the similarity of its most similar region to a unit row, and that region's row; -1 where it has none `among` the rows."""
         rows = self.rows_of(photos)
         owners = np.repeat(np.arange(len(photos)), np.asarray(self.starts[photos + 1]) - np.asarray(self.starts[photos]))

@@ -126,7 +126,7 @@ def main() -> None:
     final = SegmenterFacts.read(options.out)
     more = {name: {"miou": figures["miou"], "category_miou": figures["category_miou"]} for name, figures in found.items()}
     replace(final, measured={**facts.measured, "precision": kept, "camvid val": more}).write(options.out)
-    (options.run / "exported.json").write_text(json.dumps(found, indent=2))
+    (options.run / "exported.json").write_text(json.dumps({"kept": kept, **found}, indent=2))
 
 
 def written(folder: Path, facts: SegmenterFacts, content: bytes, precision: str, data: Path) -> dict[str, object]:

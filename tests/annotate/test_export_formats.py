@@ -20,9 +20,9 @@ from PIL import Image
 from annotate.export import export_photos
 from annotate.export_label_studio import brush_runs
 from annotate.export_run import AnnotatedPhoto, ExportOptions, PhotoFacts
-from annotate.export_shapes import as_one_ring, fill
+from annotate.export_shapes import as_one_ring, exact_ring, fill
 from annotate.export_voc import voc_palette
-from annotate.masks import encode_mask
+from annotate.masks import decode_mask, encode_mask, resize_mask
 from annotate.polygons import polygons_of
 from annotate.region import Annotation, Region
 from preprocess import InputError
@@ -200,6 +200,20 @@ def test_polygons_are_filled_as_coco_fills_them() -> None:
             corners = corners.round()
         rle = api.merge(api.frPyObjects([corners.ravel().tolist()], height, width))
         np.testing.assert_array_equal(fill(corners, (height, width)), api.decode(rle).astype(bool), err_msg=str(corners))
+
+
+def test_one_ring_is_filled_to_the_same_pixels() -> None:
+    """Masks of one part without holes, enlarged or not, at the photo's border or not: 60 of 400 random ones at least."""
+    random = np.random.default_rng(2)
+    rings = 0
+    for _ in range(400):
+        mask = random.random(tuple(random.integers(1, 8, 2))) < random.choice([0.3, 0.8, 0.95])
+        rle = resize_mask(encode_mask(mask), (mask.shape[0] * int(random.integers(1, 4)) + 1, mask.shape[1] * int(random.integers(1, 4))))
+        ring = exact_ring(rle)
+        if ring is not None:
+            rings += 1
+            np.testing.assert_array_equal(fill(ring.astype(np.float64), rle.size_hw), decode_mask(rle))
+    assert rings > 60
 
 
 def test_supervision_reads_voc(supervision: Any, tmp_path: Path) -> None:

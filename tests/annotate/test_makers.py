@@ -132,13 +132,22 @@ def test_the_largest_are_kept_of_those_that_are_sure(tmp_path: Path) -> None:
     assert [region.label for region in made("soft", strict)(pixels, (64, 64)).regions] == ["blue"]
 
 
-def test_masks_are_no_larger_than_512_pixels_on_the_short_side(tmp_path: Path) -> None:
-    for short in (0, 2000):
+def test_a_photo_is_segmented_at_the_size_that_the_network_knows_and_masks_are_no_larger_than_512_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from annotate._onnx_segmenter import OnnxSegmenter
+
+    seen: list[tuple[int, int]] = []
+    real = OnnxSegmenter.segment
+    monkeypatch.setattr(OnnxSegmenter, "segment", lambda self, pixels: (seen.append(pixels.shape[:2]), real(self, pixels))[1])
+    for short, wanted in ((0, 1024), (2000, 1024), (560, 560), (300, 300)):
         maker = SegmentedRegions("large", write_segmenter(tmp_path / "large", short=short, tile=1024))
-        assert maker.short == 512
-        (first, *_) = maker(scene(600, 900), (900, 600)).regions
-        assert first.mask is not None
-        assert first.mask.size_hw == (512, 768)
+        assert maker.short == wanted
+        red, _blue = maker(scene(600, 900), (900, 600)).regions
+        assert seen.pop() == (min(600, wanted), min(600, wanted) * 3 // 2)
+        assert red.mask is not None
+        assert red.mask.size_hw == (min(512, wanted), min(512, wanted) * 3 // 2)
+        np.testing.assert_allclose(red.box_xyxy, (0, 150, 225, 450), atol=3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3), (9, 1000)])

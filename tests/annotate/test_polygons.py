@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotate.masks import encode_mask, mask_area
+from annotate.masks import encode_mask, mask_area, resize_mask
 from annotate.polygons import Polygon, bridged, mask_of, polygons_of
 from preprocess import InputError
 
@@ -178,3 +178,22 @@ def test_a_hole_must_lie_within() -> None:
 def test_a_photo_has_pixels() -> None:
     with pytest.raises(InputError, match="at least 1"):
         mask_of([], (0, 4))
+
+
+@few
+@given(MASKS, st.integers(1, 30), st.integers(1, 30))
+def test_resized_masks_come_back(mask: Any, height: int, width: int) -> None:
+    """Rows and columns that are alike are taken as one on the way; corners are still in pixels."""
+    rle = resize_mask(encode_mask(mask), (height, width))
+    assert mask_of(polygons_of(rle), rle.size_hw) == rle
+
+
+@few
+@given(MASKS, st.integers(2, 5), st.integers(2, 5))
+def test_enlarged_outlines_are_the_outlines_enlarged(mask: Any, tall: int, wide: int) -> None:
+    small = polygons_of(encode_mask(mask))
+    large = polygons_of(resize_mask(encode_mask(mask), (mask.shape[0] * tall, mask.shape[1] * wide)))
+    assert len(small) == len(large)
+    for one, other in zip(small, large, strict=True):
+        np.testing.assert_array_equal(one.outer * (wide, tall), other.outer)
+        assert len(one.holes) == len(other.holes)

@@ -69,7 +69,8 @@ def test_packages_are_typed_and_say_what_they_are(package: str) -> None:
 
 WITH_EXAMPLES = [
     "preprocess.choose", "preprocess.comparison", "preprocess.depth", "preprocess.formats", "preprocess.guided_filter", "preprocess.save", "search.query", "search.encode", "search.clean", "search.precision", "search.sources",
-    "search._bench_child", "api.arguments",
+    "search._bench_child", "search.dense", "search.open_vocabulary", "api.arguments", "api.segmenting",
+    "annotate.label_sets", "annotate.labels", "annotate.makers", "annotate.masks", "annotate.palette",
 ]  # fmt: skip
 
 
