@@ -34,7 +34,7 @@ BACKGROUNDS = frozenset({"background", "__background__", "unlabelled", "unlabele
 """Labels that say that nothing is known: no regions."""
 
 _MASK_SHORT = 512  # pixels of the short side that masks have at most: more would fill the store, and outlines are no surer
-_MOST_SHORT = 1024  # that photos are segmented at, whatever the segmenter's folder says: 12 megapixels would take a minute of a core each
+_MOST_SHORT = 1024  # that photos are segmented at, where the segmenter's folder says more, or as they are
 _RULES = 1  # of what is here and in components.py: raised where the same map would give other regions
 _HUMAN = "human"  # what the ids of people's regions begin with
 

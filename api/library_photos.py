@@ -102,8 +102,7 @@ def matching_keys(library: Library, where: str) -> set[Key]:
     Raises:
         FilterError: the condition is wrong.
     """
-    from search import matching_vectors, open_derived
-    from search.filter import row_statement
+    from search import matching_vectors, open_derived, row_statement
 
     derived = open_derived(library)
     try:

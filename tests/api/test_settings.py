@@ -19,7 +19,7 @@ def test_defaults(tmp_path: Path) -> None:
     settings = load_settings()
     assert settings.model_dump() == {
         "library": tmp_path / "home" / "data" / "pellucid" / "library", "encoder": None, "precision": "auto", "runtime": "auto",
-        "models": tmp_path / "home" / "data" / "pellucid" / "models", "dehaze": None, "exclude": [], "include_hidden": False,
+        "models": tmp_path / "home" / "data" / "pellucid" / "models", "dehaze": None, "regions": None, "exclude": [], "include_hidden": False,
         "max_megapixels": 180, "jobs": 0, "allow_private_urls": False,
     }  # fmt: skip
 
@@ -53,6 +53,7 @@ def test_every_setting_has_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch)
         "runtime": "onnx",
         "models": "/m",
         "dehaze": "none",
+        "regions": "proposals",
         "exclude": ["*.gif"],
         "include_hidden": True,
         "max_megapixels": 12.5,
