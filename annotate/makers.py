@@ -80,7 +80,7 @@ class RegionMakerOptions:
     models: Path | None = None
     most: int = 16
     least_area: float = 0.002
-    least_confidence: float = 0.4
+    least_confidence: float = 0.6
     repeated: float = 0.6
 
     def __post_init__(self) -> None:

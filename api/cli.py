@@ -10,9 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import haze_evaluation, segmentation_evaluation  # noqa: F401 (their commands join those of evaluation)
+from .annotating import annotate as annotate_command
 from .arguments import MINUS, protected
 from .dehazing import dehaze as dehaze_command
 from .evaluation import evaluate_app
+from .exporting import export as export_command
+from .importing import import_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
 from .segmenters import segmenters_app
@@ -30,7 +33,10 @@ app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
 app.add_typer(segmenters_app, name="segmenters")
 app.command("dehaze")(dehaze_command)
+app.command("annotate")(annotate_command)
 app.command("segment")(segment_command)
+app.command("export")(export_command)
+app.add_typer(import_app, name="import")
 
 
 @app.command()

@@ -75,8 +75,6 @@ def segment(
             typer.echo(plain(str(fault)), err=True)
         if not photos and not failed:
             typer.echo("There is no photo in these folders.", err=True)
-    if failed:
-        raise typer.Exit(1)
 
 
 def words_of(text: str) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 Regions are small and many, so their similarities lie elsewhere than those of photos, and the best of several is higher than any one. So both are
 compared in standard scores: a photo's similarity against those of the library's photos, and that of its best region against those of the best regions of
-other photos, for this very query.
+other photos, for this very query. A search of both takes the better one, by a smooth maximum.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .derived import Derived
     from .encode import Vectors
 
-REGION_MARGIN = 0.5
-"""By how many deviations a region must stand out more than its photo to count for more in a search of both."""
+SHARPNESS = 2.0
+"""Of the smooth maximum of both standard scores: at equal ones it adds log(2) / 2 = 0.35, since two that agree are more than one; far apart, it is the larger. With
+the built-in encoder it finds as many small objects as the plain maximum, which loses a point on captions of whole scenes (docs/regions.md)."""
 
 _TYPICAL_WEIGHT = 20  # photos that a typical deviation counts for, as in Spread.deviation
 
@@ -61,7 +62,7 @@ class Evidence:
     derived: Derived
     vector: Vectors
     kind: str = "text"
-    margin: float = REGION_MARGIN
+    sharpness: float = SHARPNESS
     regions_among: NDArray[np.int64] | None = None
     mean: float = field(init=False)
     deviation: float = field(init=False)
@@ -106,17 +107,19 @@ class Evidence:
             raise ValueError("there are no regions")
         rows_among = self.regions_among if self.regions_among is not None or among is None else regions.rows_of(among)
         similarities, rows = regions.nearest.search(self.vector[None], wide, rows_among)[0]
-        bound, photos = -np.inf, regions.owners(rows)
-        if len(rows) == wide:
-            bound = (float(similarities[-1]) - self.region_mean) / self.region_deviation - self._margin(within)
-        if within == "both":
-            near = nearest_photos(self.derived, self.vector, wide, among)
-            photos = np.concatenate([photos, near.photos])
-            bound = max(bound, (near.least - self.mean) / self.deviation if near.more else -np.inf)
-        return np.unique(photos), bound
+        more = len(rows) == wide
+        of_region = (float(similarities[-1]) - self.region_mean) / self.region_deviation if len(rows) else -np.inf
+        if within == "regions":
+            return np.unique(regions.owners(rows)), of_region if more else -np.inf
+        near = nearest_photos(self.derived, self.vector, wide, among)
+        photos = np.unique(np.concatenate([regions.owners(rows), near.photos]))
+        if not near.more:  # no photo is left
+            return photos, -np.inf
+        return photos, float(self._better((near.least - self.mean) / self.deviation, of_region if more else -np.inf))
 
-    def _margin(self, within: Within) -> float:
-        return self.margin if within == "both" else 0.0
+    def _better(self, scores: Any, region_scores: Any) -> Any:
+        """A smooth maximum, log(exp(s·a) + exp(s·b)) / s."""
+        return np.logaddexp(self.sharpness * scores, self.sharpness * region_scores) / self.sharpness
 
     def _measured(self, photos: NDArray[np.int64], within: Within) -> Ranked:
         """Both kinds of evidence of these photos, exactly."""
@@ -127,7 +130,7 @@ class Evidence:
         scores = (similarities - self.mean) / self.deviation
         best, rows = regions.best(self.vector, photos, self.regions_among)
         region_scores = np.where(rows >= 0, (best - self.region_mean) / self.region_deviation, -np.inf).astype(np.float32)
-        evidence = np.maximum(scores, region_scores - self.margin) if within == "both" else region_scores
+        evidence = self._better(scores, region_scores) if within == "both" else region_scores
         order = np.argsort(-evidence, kind="stable")
         names = [enhancers[at] for at in order.tolist()]
         return Ranked(

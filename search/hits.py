@@ -164,9 +164,7 @@ def nearest_hits(
         if len(hits) >= query.k and round(evidence, 6) < round(hits[-1][0], 6):
             break
         region = _region(derived, int(ranked.regions[at]), float(ranked.region_similarities[at]), float(ranked.region_scores[at]))
-        matched: Matched = "region" if within != "images" and evidence > z else "image"
-        if within == "regions":
-            matched = "region"
+        matched: Matched = "region" if within == "regions" or (region is not None and region.z > z) else "image"
         for row in derived.database.execute(statement, (photo,)):
             values = dict(zip(names, row, strict=True))
             hit = Hit(values["root"], values["path"], values["digest"], similarity, z, values, ranked.enhancers[at], region, matched)

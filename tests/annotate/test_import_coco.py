@@ -325,7 +325,7 @@ def photos(draw: st.DrawFn) -> list[AnnotatedPhoto]:
 
 
 @pytest.mark.parametrize("name", ["coco", "coco-rle"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(made=photos())
 def test_what_goes_out_comes_back(name: str, tmp_path: Path, made: list[AnnotatedPhoto]) -> None:
     (tmp_path / "out.json").unlink(missing_ok=True)
@@ -344,7 +344,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_junk_anywhere_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     """Any value in any place gives annotations or an InputError, no other error and no warning."""

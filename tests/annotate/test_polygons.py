@@ -15,7 +15,7 @@ from annotate.polygons import Polygon, bridged, mask_of, polygons_of
 from preprocess import InputError
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14), fill=st.booleans())
-few = settings(max_examples=100, deadline=None)
+few = settings(max_examples=50, deadline=None)
 
 RING = np.pad(np.zeros((1, 1), bool), 1, constant_values=True)
 EDGES = {

@@ -21,41 +21,6 @@ Command = Callable[..., Any]
 @pytest.fixture
 def annotate(write_segmenter: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pellucid: Command) -> Command:
     """`pellucid annotate ARGUMENT... --segmenter colours`."""
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
-    from api.annotating import annotate as command
-    from api.cli import app
-
-    if not any(known.callback is command for known in app.registered_commands):
-        app.command("annotate")(command)
     write_segmenter(tmp_path / "models" / "colours", gain=4.0)
     monkeypatch.setenv("PELLUCID_MODELS", str(tmp_path / "models"))
 

@@ -12,7 +12,7 @@ import pytest
 from annotate import Annotation, Region
 from preprocess import QueryError, UnknownName
 from search import Derived, Library, Query, Recipe, Store, Term, make_derived, normalize, open_derived
-from search.evidence import REGION_MARGIN, Evidence
+from search.evidence import SHARPNESS, Evidence
 from search.hits import nearest_hits
 from search.query import Within
 
@@ -56,7 +56,8 @@ def naive(derived: Derived, evidence: Evidence, within: Within, photos: range | 
         rows = range(int(derived.regions.starts[photo]), int(derived.regions.starts[photo + 1]))
         best = max((float((derived.regions.nearest.rows(np.array([row])) @ evidence.vector)[0]) for row in rows), default=-np.inf)
         region = (best - evidence.region_mean) / evidence.region_deviation
-        value = {"images": own, "regions": region, "both": max(own, region - evidence.margin)}[within]
+        both = np.log(np.exp(SHARPNESS * own) + np.exp(SHARPNESS * region)) / SHARPNESS
+        value = {"images": own, "regions": region, "both": both}[within]
         if value > -np.inf:
             out.append((value, photo))
     return sorted(out, key=lambda pair: (-pair[0], pair[1]))
@@ -95,7 +96,7 @@ def test_the_region_of_a_hit_is_its_most_similar_one(filled: Callable[..., Deriv
         assert hit.region.number == int(similarities.argmax())
         assert hit.region.similarity == pytest.approx(float(similarities.max()), abs=1e-6)
         assert hit.region.box_xyxy[0] == hit.region.number  # as they were made
-        assert hit.matched == ("region" if hit.region.z - REGION_MARGIN > hit.z else "image")
+        assert hit.matched == ("region" if hit.region.z > hit.z else "image")
 
 
 def test_a_condition_on_regions_says_which_may_match(filled: Callable[..., Derived]) -> None:

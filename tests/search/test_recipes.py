@@ -307,8 +307,8 @@ def test_a_library_of_version_1_opens(tmp_path: Path) -> None:
     assert derived.coverage == Coverage(1, 0)
     derived.close()
     written = json.loads((folder / "library.json").read_text())
-    assert {name: type(value) for name, value in written.items() if name not in ("dehaze", "dehaze_rule")} == {
+    assert {name: type(value) for name, value in written.items() if name not in ("dehaze", "dehaze_rule", "regions", "regions_maker")} == {
         name: type(value) for name, value in OF_VERSION_1.items()
     }
-    assert (written["dehaze"], written["dehaze_rule"]) == (None, None)
+    assert {written[name] for name in ("dehaze", "dehaze_rule", "regions", "regions_maker")} == {None}
     assert list(written["recipes"]) == [ONE.id, OTHER.id]
