@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .draw import DrawOptions, Plate, draw_regions, place_plates
     from .export import EXPORTERS, FORMATS, export_photos, load_exporter
     from .export_check import as_written
+    from .export_files import check_free
     from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, PhotoFacts, Placing
     from .import_coco import CocoImport, human_annotation, read_coco
     from .import_match import KnownPhoto
@@ -77,6 +78,7 @@ _HOMES = {
         "load_exporter",
     ),
     "export_check": ("as_written",),
+    "export_files": ("check_free",),
     "export_run": (
         "AnnotatedPhoto",
         "ExportOptions",
@@ -167,7 +169,7 @@ __all__ = [
     "AnnotatedPhoto", "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions",
     "ExportOptions", "Exported", "Exporter", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "PhotoFacts", "Placing",
     "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle", "SegmentMap", "Segmenter", "SegmenterFacts",
-    "SegmenterOptions", "Source", "add_segmenter", "as_written", "bridged", "builtin_folder", "colour_for", "contrast_ratio",
+    "SegmenterOptions", "Source", "add_segmenter", "as_written", "bridged", "builtin_folder", "check_free", "colour_for", "contrast_ratio",
     "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos", "find_labels",
     "find_masked_photos", "find_regions", "find_segmenter_faults", "human_annotation", "intersection_over_union", "load_exporter",
     "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "measured", "open_segmenter", "place_plates",

@@ -25,9 +25,7 @@ def whole_file(file: Path, *, force: bool) -> Iterator[Path]:
         InputError: there is a file of that name and not `force`, there is a folder of that name, or the place cannot be written to.
         StorageFull: the disk took no more.
     """
-    _refuse_existing(file, force)
-    if file.is_dir():
-        raise InputError(f"{file} is a folder. Name a file.")
+    check_free(file, "file", force=force)
     with _errors(file):
         _make_folder(file.parent)
         fresh = file.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
@@ -53,11 +51,8 @@ def whole_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         InputError: there is such a folder that is not empty and not `force`, there is a file of that name, or the place cannot be written to.
         StorageFull: the disk took no more.
     """
+    check_free(folder, "folder", force=force)
     with _errors(folder):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise InputError(f"{folder} is a file, not a folder. Name another folder.")
-        if folder.is_dir() and any(folder.iterdir()):
-            _refuse_existing(folder, force)
         _make_folder(folder.parent)
         fresh = folder.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
         fresh.mkdir()
@@ -74,6 +69,24 @@ def whole_folder(folder: Path, *, force: bool) -> Iterator[Path]:
                 fresh.rename(folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_free(place: Path, kind: Literal["file", "folder"], *, force: bool) -> None:
+    """See that `whole_file` or `whole_folder` would take this place, before any work is done for it.
+
+    Raises:
+        InputError: something is there and not `force`, or it is of the other kind.
+    """
+    with _errors(place):
+        if kind == "file":
+            _refuse_existing(place, force)
+            if place.is_dir():
+                raise InputError(f"{place} is a folder. Name a file.")
+        elif place.is_dir():
+            if any(place.iterdir()):
+                _refuse_existing(place, force)
+        elif os.path.lexists(place):
+            raise InputError(f"{place} is a file, not a folder. Name another folder.")
 
 
 def place_photo(source: Path | None, target: Path, how: Literal["none", "link", "copy"]) -> None:
@@ -118,7 +131,8 @@ def _errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull(f"{path} could not be written: {error.strerror}. Free some space and run the same command again.") from error
-        where = error.filename or path
+        hidden = error.filename is None or ".pellucid-" in str(error.filename)  # the temporary name, which nobody has given
+        where = path if hidden else error.filename
         raise InputError(f"{where} cannot be used: {error.strerror or error}. Name a place that can be written to.") from error
 
 

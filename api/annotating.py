@@ -1,4 +1,4 @@
-"""`pellucid annotate`: the regions of photos by a segmenter, listed or painted on copies."""
+"""`pellucid annotate`: the regions of photos by a segmenter, listed or painted on copies; and what it shares with `pellucid segment`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from annotate import Annotation, LabelSet, RegionMaker
     from preprocess import Limits
 
+    from .settings import Settings
+
 _MOST_JOBS = 4  # a photo of 12 megapixels in work takes about 0.1 GB
-_DRAWN = "*.regions.jpg"  # copies that were drawn into a folder of photos are not photos themselves
+
+PhotosArgument = Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, and folders of photos with all below them.")]
+DrawOption = Annotated[
+    Path | None, typer.Option("--draw", metavar="OUT", help="Draw the regions on a copy: a .jpg or .png, or a folder for several.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace drawn copies that exist. Originals are never written to.")]
 
 
 @dataclass
@@ -33,6 +40,7 @@ class Annotating:
     force: bool = False
     jobs: int = 0
     failed: dict[str, PellucidError] = field(default_factory=dict)
+    done: int = 0
     interrupted: bool = False
 
     def run(
@@ -59,6 +67,7 @@ class Annotating:
                     self.failed[str(photo)] = found
                 else:
                     on_found(photo, out, found)
+                self.done = done
                 on_progress(done, len(tasks))
         except KeyboardInterrupt:
             self.interrupted = True
@@ -82,37 +91,53 @@ class Annotating:
 
 
 def annotate(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, and folders of photos with all below them.")],
+    paths: PhotosArgument,
     segmenter: Annotated[
         str,
         typer.Option(
             "--segmenter", metavar="NAME", help="What finds regions: builtin, proposals, an added segmenter, or several joined by +."
         ),
     ] = "builtin",
-    draw: Annotated[
-        Path | None, typer.Option("--draw", metavar="OUT", help="Draw the regions on a copy: a .jpg or .png, or a folder for several.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace drawn copies that exist. Originals are never written to.")] = False,
+    draw: DrawOption = None,
+    force: ForceOption = False,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Photos in work at once.", show_default="one a core, at most 4")] = None,
     max_megapixels: MegapixelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the regions of photos: label, box, mask, colour and depth of each. Nothing is written to a library."""
     from annotate import RegionMakerOptions, load_region_maker
-    from indexer import WalkOptions
 
-    from .drawing import annotation_dict, photos_of, targets
-    from .output import count_bar, print_json, quiet_decoders
     from .settings import load_settings
-    from .wiring import limits_of
 
     settings = load_settings(jobs=jobs, max_megapixels=max_megapixels)
-    maker = load_region_maker(segmenter, RegionMakerOptions(settings.models.expanduser()))
-    if maker is None:
-        raise InputError(f"{segmenter!r} finds no regions. Name what does, such as --segmenter builtin.")
-    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, _DRAWN), settings.include_hidden))
+
+    def maker(_on_share: Callable[[float], None]) -> RegionMaker:
+        found = load_region_maker(segmenter, RegionMakerOptions(settings.models.expanduser()))
+        if found is None:
+            raise InputError(f"{segmenter!r} finds no regions. Name what does, such as --segmenter builtin.")
+        return found
+
+    run_annotating(paths, maker, settings, draw=draw, force=force, jobs=settings.jobs, as_json=as_json)
+
+
+def run_annotating(
+    paths: Sequence[Path], make: Callable[[Callable[[float], None]], RegionMaker], settings: Settings, *, draw: Path | None, force: bool,
+    jobs: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the photos, then make what finds regions, and let it; then say what was found and what failed. `make` is given a function that a maker that is
+    slow may tell which share of a photo is done.
+
+    Raises:
+        PellucidError: the one photo that was named cannot be annotated, or no photo can.
+    """
+    from indexer import WalkOptions
+
+    from .drawing import DRAWN, annotation_dict, photos_of, targets
+    from .output import count_bar, print_json, quiet_decoders
+    from .wiring import limits_of
+
+    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, DRAWN), settings.include_hidden))
     outs = targets(photos, draw, force=force)
-    work = Annotating(maker, limits_of(settings), _colours(maker.labels), force, settings.jobs, failed)
     rows: list[dict[str, Any]] = []
 
     def keep(photo: Path, out: Path | None, annotation: Annotation) -> None:
@@ -122,11 +147,14 @@ def annotate(
             _show(photo, out, annotation, few=len(photos) <= _few())
 
     with quiet_decoders(), count_bar("annotating", not as_json) as move:
+        maker = make(lambda share: move(work.done + share, len(photos)))
+        work = Annotating(maker, limits_of(settings), _colours(maker.labels), force, jobs, failed)
         work.run(photos, outs, keep, move)
     if len(photos) == len(work.failed) == len(paths) == 1 and not paths[0].is_dir():
         raise next(iter(work.failed.values()))
     if as_json:
-        print_json({"segmenter": maker.id, "photos": rows, "failed": {name: str(error) for name, error in work.failed.items()}})
+        told = {name: str(error) for name, error in work.failed.items()}
+        print_json({"segmenter": maker.id, "labels": list(maker.labels), "photos": rows, "failed": told})
     else:
         _summary(work, photos)
     if work.interrupted:
@@ -179,3 +207,6 @@ def _summary(work: Annotating, photos: Sequence[Path]) -> None:
             out.print(f"  ... and {len(work.failed) - shown:,} more: --json names them all")
     if work.interrupted:
         out.print("Interrupted. What was drawn is whole.")
+
+
+__all__ = ["Annotating", "DrawOption", "ForceOption", "PhotosArgument", "annotate", "run_annotating"]

@@ -15,6 +15,7 @@ from .arguments import MINUS, protected
 from .dehazing import dehaze as dehaze_command
 from .evaluation import evaluate_app
 from .exporting import export as export_command
+from .forgetting import forget as forget_command
 from .importing import import_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
@@ -37,6 +38,7 @@ app.command("annotate")(annotate_command)
 app.command("segment")(segment_command)
 app.command("export")(export_command)
 app.add_typer(import_app, name="import")
+app.command("forget")(forget_command)
 
 
 @app.command()
@@ -136,7 +138,11 @@ def search(
         from .wiring import picture_of, write_text
 
         with quiet_decoders():
-            page = contact_sheet(" ".join(terms), f"{len(hits)} photos", [Answered(" ".join(terms), hits, picture_of(terms))])
+            page = contact_sheet(
+                " ".join(terms),
+                f"{len(hits)} {'photo' if len(hits) == 1 else 'photos'}",
+                [Answered(" ".join(terms), hits, picture_of(terms))],
+            )
         write_text(html, page)
     if as_json:
         print_json(
@@ -154,7 +160,11 @@ def search(
     elif hits:
         hits_table(hits)
     else:
-        typer.echo("No photo meets the condition." if where else "The library has no photos.", err=True)
+        from .library_regions import labels_asked_in_vain
+        from .wiring import open_library
+
+        hint = labels_asked_in_vain(open_library(library), where) if where else ""
+        typer.echo(plain(f"No photo meets the condition.{hint}") if where else "The library has no photos.", err=True)
 
 
 @app.command()
@@ -183,29 +193,6 @@ def doctor(
     print_json(facts) if as_json else print_examination(facts, every=failures)
     if facts["problems"]:
         raise typer.Exit(1)
-
-
-@app.command()
-def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")],
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Erase photos from the library, its older versions too, and prove that no search returns them. Files are not touched."""
-    from .output import console, plain, print_json
-    from .wiring import run_forget
-
-    outcome = run_forget(paths, library)
-    if as_json:
-        print_json(outcome)
-        return
-    out = console()
-    out.print(f"Forgot {len(outcome['photos']):,} photos and {len(outcome['vectors']):,} vectors; checked that no search returns them.")
-    if outcome["still_on_disk"]:
-        name = plain(outcome["still_on_disk"][0])
-        out.print(
-            f"{len(outcome['still_on_disk']):,} of them are still on disk, such as {name}; the next index takes them again unless excluded."
-        )
 
 
 @app.command()

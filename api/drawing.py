@@ -156,7 +156,7 @@ def annotation_dict(file: Path | str, annotation: Annotation) -> dict[str, Any]:
 def _region_dict(region: Region) -> dict[str, Any]:
     mask = region.mask and {"size": list(region.mask.size_hw), "counts": region.mask.counts.decode("ascii")}
     return {
-        "box": list(region.box_xyxy), "label": region.label, "confidence": round(region.confidence, 4),
+        "box_xyxy": list(region.box_xyxy), "label": region.label, "confidence": round(region.confidence, 4),
         "area": None if region.area is None else round(region.area, 6), "colour": None if region.colour is None else _hex(region.colour),
         "haze_depth": None if region.haze_depth is None else round(region.haze_depth, 4), "mask": mask,
     }  # fmt: skip

@@ -42,7 +42,7 @@ def run_export(request: ExportRequest, library: Path | None, on_progress: Progre
         FilterError: the condition is wrong.
         StorageFull: the disk took no more.
     """
-    from annotate import ExportOptions, export_photos, load_exporter
+    from annotate import ExportOptions, check_free, export_photos, load_exporter
     from search import Store
 
     from .library_photos import LibraryPhotos, labels_of
@@ -50,10 +50,11 @@ def run_export(request: ExportRequest, library: Path | None, on_progress: Progre
 
     kind = load_exporter(request.format).kind
     home = open_library(library)
+    destination = Path(request.destination).expanduser().absolute()
+    _check_destination(destination, kind, [Path(root) for root in home.file.roots], home.folder)
+    check_free(destination, kind, force=request.force)  # before the store is read, which takes seconds
     store = Store(home)
     photos = LibraryPhotos(store)
-    destination = Path(request.destination).expanduser().absolute()
-    _check_destination(destination, kind, [Path(root) for root in photos.roots], home.folder)
     looked = store.regions.annotations()
     rows, unlooked = _chosen(photos.keys, [digest in looked for digest in photos.digests], home, request)
     served = photos.served() if request.format == "label-studio" else None
@@ -64,7 +65,7 @@ def run_export(request: ExportRequest, library: Path | None, on_progress: Progre
         "format": request.format, "destination": str(destination), "photos": told.photos, "regions": told.regions,
         "without_regions": sum(1 for row in rows if photos.digests[row] not in looked or not looked[photos.digests[row]].regions),
         "not_looked_at": unlooked, "left_out": told.left_out, "labels": list(told.labels), "renamed": told.renamed, "roots": photos.roots,
-        "served": str(served) if served is not None else None,
+        "served": str(served) if served is not None else None, "regions_to_find": home.file.regions_to_find,
     }  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def _chosen(keys: Sequence[tuple[str, str]], looked: Sequence[bool], library: Li
     if not among:
         raise InputError("No photo meets the condition; nothing was written." if keys else f"{library.folder} has no photos.")
     raise InputError(
-        f"None of the {len(among):,} photos was looked at for regions yet. Find them: pellucid index --regions builtin; "
+        f"None of the {len(among):,} photos was looked at for regions yet. Find them: pellucid index --regions {library.file.regions_to_find}; "
         "or export photos without regions: --all-photos"
     )
 
@@ -166,7 +167,7 @@ def _summary(outcome: dict[str, Any]) -> None:
         out.print(f"{many(without, 'photo')} of them {'has' if without == 1 else 'have'} no regions.")
     if unlooked:
         out.print(
-            f"{many(unlooked, 'photo')} {'was' if unlooked == 1 else 'were'} never looked at for regions: pellucid index --regions builtin"
+            f"{many(unlooked, 'photo')} {'was' if unlooked == 1 else 'were'} never looked at for regions: pellucid index --regions {plain(outcome['regions_to_find'])}"
         )
     if outcome["left_out"]:
         out.print(f"Left out: {many(outcome['left_out'], 'region')} outside of the photo.")
@@ -174,11 +175,8 @@ def _summary(outcome: dict[str, Any]) -> None:
         out.print("Photos of several roots: each photo's name begins with that of its root.")
     if outcome["renamed"]:
         path, stem = next(iter(outcome["renamed"].items()))
-        out.print(
-            plain(
-                f"Renamed, as another photo has the same name but for its ending: {many(len(outcome['renamed']), 'photo')}, such as {path} to {stem}."
-            )
-        )
+        count = many(len(outcome["renamed"]), "photo")
+        out.print(plain(f"Another photo has the same name but for its ending: {count}, such as {path}, whose files are {stem}.*"))
     if outcome["served"] is not None:
         out.print(f"For Label Studio, set LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={plain(outcome['served'])}")
 

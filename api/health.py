@@ -103,6 +103,7 @@ def examine(library: Library) -> dict[str, Any]:
         facts["failures"] = []
     facts["roots"] = {root: "there" if Path(root).is_dir() else "not there; nothing of it is forgotten" for root in library.file.roots}
     _examine_encoders(library, facts, problems)
+    _examine_regions(library, problems)
     free = shutil.disk_usage(library.folder).free
     facts["free_bytes"] = free
     if free < 200_000_000:
@@ -153,6 +154,16 @@ def _examine_encoders(library: Library, facts: dict[str, Any], problems: list[st
             f"The settings ask for the encoder {wanted!r}, by which the library has no vectors. Remedy: pellucid index --library "
             f"{shlex.quote(str(library.folder))} --encoder {shlex.quote(wanted)}, or leave the setting out."
         )
+
+
+def _examine_regions(library: Library, problems: list[str]) -> None:
+    """Whether the next build can find regions as the last one did; with a setting that says otherwise, that is what counts."""
+    from .library_regions import find_maker_fault
+    from .settings import load_settings
+
+    settings = load_settings()
+    if settings.regions is None and (fault := find_maker_fault(library, settings.models.expanduser())):
+        problems.append(fault)
 
 
 def _version(name: str) -> str:

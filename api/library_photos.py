@@ -63,7 +63,7 @@ class LibraryPhotos:
         makers = self.store.regions.annotations()
         for at in range(0, len(rows), _CHUNK):
             some = list(rows[at : at + _CHUNK])
-            regions = self.store.regions.regions({self.digests[row] for row in some})
+            regions = self.store.regions.regions({self.digests[row] for row in some}, current=makers)
             for row, facts in zip(some, self.table.take(some).to_pylist(), strict=True):
                 digest = self.digests[row]
                 maker = makers[digest].maker if digest in makers else ""

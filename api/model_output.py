@@ -61,13 +61,24 @@ def verify_facts(models: Path, name: str | None) -> dict[str, Any]:
     """
     from search import find_faults
 
-    here = installed_folders(models)
-    wanted = here if name is None else {name: choose(here, name, "model")}
-    out = []
-    for known, folder in wanted.items():
-        faults = [{"file": str(fault.file), "what": fault.what, "remedy": fault.remedy} for fault in find_faults(folder)]
-        out.append({"name": known, "path": str(folder), "faults": faults})
-    return {"folder": str(models), "models": out}
+    return {"folder": str(models), "models": faults_of(installed_folders(models), name, "model", find_faults)}
+
+
+def faults_of(here: Mapping[str, Path], name: str | None, what: str, find: Callable[[Path], Sequence[Any]]) -> list[dict[str, Any]]:
+    """For JSON: the faults that `find` sees in the folder called `name`, or in each of those that are here; `what` they are is for messages.
+
+    Raises:
+        UnknownName: nothing has this name.
+    """
+    wanted = here if name is None else {name: choose(here, name, what)}
+    return [
+        {
+            "name": known,
+            "path": str(folder),
+            "faults": [{"file": str(fault.file), "what": fault.what, "remedy": fault.remedy} for fault in find(folder)],
+        }
+        for known, folder in wanted.items()
+    ]
 
 
 def one_of(value: str, known: Sequence[T], option: str) -> T:

@@ -81,7 +81,10 @@ def report_summary(report: Report) -> None:
     words = {"new": report.new, "changed": report.changed, "moved": report.moved, "copied": report.copied, "unchanged": report.same + report.touched,
              "gone": report.gone, "made anew": report.reembedded}  # fmt: skip
     done = ", ".join(f"{count:,} {word}" for word, count in words.items() if count) or "nothing to do"
-    out.print(f"{'Would do: ' if report.dry_run else ''}{done}; {report.found:,} photos found.")
+    if report.interrupted:  # the counts are made in the end, so they are not known
+        out.print(f"{report.found:,} {'photo' if report.found == 1 else 'photos'} found; the library has {report.photos:,} now.")
+    else:
+        out.print(f"{'Would do: ' if report.dry_run else ''}{done}; {report.found:,} {'photo' if report.found == 1 else 'photos'} found.")
     if report.passed.suffixes:
         kinds = sorted(report.passed.suffixes.items(), key=lambda item: (-item[1], item[0]))
         out.print(

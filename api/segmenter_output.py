@@ -8,6 +8,7 @@ from typing import Any
 
 from preprocess import InputError, WeightsError, choose
 
+from .model_output import faults_of
 from .output import console, plain
 
 _SHOWN_LABELS = 6
@@ -51,13 +52,7 @@ def verify_facts(models: Path, name: str | None) -> dict[str, Any]:
     """
     from annotate import find_segmenter_faults
 
-    here = installed_folders(models)
-    wanted = here if name is None else {name: choose(here, name, "segmenter")}
-    out = []
-    for known, folder in wanted.items():
-        faults = [{"file": str(fault.file), "what": fault.what, "remedy": fault.remedy} for fault in find_segmenter_faults(folder)]
-        out.append({"name": known, "path": str(folder), "faults": faults})
-    return {"folder": str(models), "segmenters": out}
+    return {"folder": str(models), "segmenters": faults_of(installed_folders(models), name, "segmenter", find_segmenter_faults)}
 
 
 def run_remove(models: Path, name: str) -> dict[str, Any]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from preprocess import InputError, PellucidError
+from preprocess import InputError
 
+from .annotating import DrawOption, ForceOption, PhotosArgument, run_annotating
 from .options import JsonOption, MegapixelsOption
 
 if TYPE_CHECKING:
-    from annotate import Annotation
+    from collections.abc import Callable
+
+    from annotate import Annotation, RegionMaker
+    from preprocess import RgbImage
     from search import OpenVocabulary
+
+    from .settings import Settings
 
 
 def segment(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, and folders of photos with all below them.")],
+    paths: PhotosArgument,
     labels: Annotated[
         str | None, typer.Option("--labels", metavar="WORDS", help='What to look for, separated by commas: "dog, sofa, window".')
     ] = None,
@@ -29,52 +35,21 @@ def segment(
     others: Annotated[
         str | None, typer.Option("--others", metavar="WORDS", help="What else the photos show and is not looked for, separated by commas.")
     ] = None,
-    draw: Annotated[
-        Path | None, typer.Option("--draw", metavar="OUT", help="Draw the regions on a copy: a .jpg or .png, or a folder for several.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace drawn copies that exist. Originals are never written to.")] = False,
+    draw: DrawOption = None,
+    force: ForceOption = False,
     max_megapixels: MegapixelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find regions by words, with no segmenter. For one with labels of its own, see pellucid annotate. Nothing is written to a library."""
-    from indexer import WalkOptions
-
-    from .drawing import DRAWN, annotation_dict, photos_of, regions_table, targets
-    from .output import console, plain, print_json, quiet_decoders
     from .settings import load_settings
-    from .wiring import limits_of
 
     if labels is None:
         raise InputError(
             'Name what to look for: --labels "dog, sofa, window". A segmenter with labels of its own is: pellucid annotate PATH'
         )
     settings = load_settings(encoder=encoder, max_megapixels=max_megapixels)
-    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, DRAWN), settings.include_hidden))
-    outs = targets(photos, draw, force=force)
-    maker = _maker(words_of(labels), words_of(others or ""), threshold, settings)
-    rows: list[dict[str, Any]] = []
-    with quiet_decoders(), _bar(len(photos), shown=not as_json) as move:
-        for at, (photo, out) in enumerate(zip(photos, outs, strict=True)):
-            try:
-                annotation = _annotated(photo, out, maker, force, limits_of(settings), lambda _, share, at=at: move(at + (share or 0)))
-            except PellucidError as error:
-                if len(photos) == 1 and not failed:
-                    raise
-                failed[str(photo)] = error
-                continue
-            if as_json:
-                rows.append(annotation_dict(photo, annotation) | {"drawn": None if out is None else str(out)})
-            else:
-                regions_table(photo, annotation)
-    if as_json:
-        print_json({"labels": list(maker.labels), "photos": rows, "failed": {name: str(fault) for name, fault in failed.items()}})
-    else:
-        if draw is not None and len(failed) < len(photos):
-            console().print(plain(f"Drawn: {draw}"))
-        for fault in failed.values():
-            typer.echo(plain(str(fault)), err=True)
-        if not photos and not failed:
-            typer.echo("There is no photo in these folders.", err=True)
+    make = partial(_maker, words_of(labels), words_of(others or ""), threshold, settings)
+    run_annotating(paths, make, settings, draw=draw, force=force, jobs=1, as_json=as_json)  # the encoder has threads of its own
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -86,7 +61,20 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(" ".join(word.split()) for word in text.split(",") if word.strip())
 
 
-def _maker(labels: tuple[str, ...], others: tuple[str, ...], threshold: float | None, settings: Any) -> OpenVocabulary:
+class _Shown:
+    """A maker of regions by words that says how much of a photo is done: without dense features, a photo is hundreds of crops."""
+
+    def __init__(self, maker: OpenVocabulary, on_share: Callable[[float], None]) -> None:
+        self.maker, self.on_share = maker, on_share
+        self.id, self.short, self.labels = maker.id, maker.short, maker.labels
+
+    def __call__(self, pixels: RgbImage, size_wh: tuple[int, int]) -> Annotation:
+        return self.maker(pixels, size_wh, lambda _, share: self.on_share(share or 0.0))
+
+
+def _maker(
+    labels: tuple[str, ...], others: tuple[str, ...], threshold: float | None, settings: Settings, on_share: Callable[[float], None]
+) -> RegionMaker:  # fmt: skip
     """What finds the regions; says on standard error where an added model could do better."""
     from search import CropEncoder, OpenVocabulary, VocabularyOptions, labels_of, load_dense
 
@@ -101,28 +89,4 @@ def _maker(labels: tuple[str, ...], others: tuple[str, ...], threshold: float | 
             f"{name} has no dense features, so crops of each photo are encoded: slow, and coarse. Where it is a vision transformer: pellucid models dense {name}",
             err=True,
         )
-    return OpenVocabulary(dense, names, options)
-
-
-def _annotated(photo: Path, out: Path | None, maker: OpenVocabulary, force: bool, limits: Any, on_progress: Any) -> Annotation:
-    from .drawing import draw_copy, read_working
-
-    pixels, size_wh = read_working(photo, limits, maker.short, drawn=out is not None)
-    annotation = maker(pixels, size_wh, on_progress)
-    if out is not None:
-        draw_copy(pixels, annotation, out, force=force)
-    return annotation
-
-
-def _bar(photos: int, *, shown: bool) -> Any:
-    """A bar over photos, and over what is done of each."""
-    import contextlib
-
-    from .output import count_bar
-
-    @contextlib.contextmanager
-    def bar() -> Any:
-        with count_bar("segmenting", shown) as move:
-            yield lambda done: move(done, photos)
-
-    return bar()
+    return _Shown(OpenVocabulary(dense, names, options), on_share)

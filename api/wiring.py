@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, LibraryDamaged, Limits, is_photo, load_rule
+from preprocess import InputError, Limits, StorageFull, is_photo, load_rule
 from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder
 
+from .library_regions import find_maker_fault
 from .settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from indexer import BuildOptions, Report
-    from search import Encoder, Store
-
-    Key = tuple[str, str]
+    from search import Encoder
 
 
 def open_library(folder: Path | None) -> Library:
@@ -103,6 +104,8 @@ def run_index(
     if not roots and not (folder / "library.json").is_file():
         raise InputError("Give a folder to index: pellucid index FOLDER")
     library = Library(folder, create=True)
+    if settings.regions is None and (fault := find_maker_fault(library, settings.models.expanduser())):
+        raise InputError(fault)
     encoder, note = _with_precision(library, settings, roots, options)
     if note is not None:
         on_note(note)
@@ -152,6 +155,7 @@ def write_text(file: Path, text: str) -> None:
 
     Raises:
         InputError: the folder is missing or cannot be written.
+        StorageFull: the disk took no more.
     """
     if is_photo(file.name):
         raise InputError(f"{file} has the name of a photo; a page is not written over one. Name a file that ends in .html.")
@@ -160,69 +164,11 @@ def write_text(file: Path, text: str) -> None:
         fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
         fresh.replace(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise InputError(f"{file} cannot be written: {error.strerror or error}. Name a file in a folder that exists.") from error
-
-
-def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
-    """Erase photos under the paths from the library, and prove it.
-
-    Raises:
-        InputError: a path matches nothing in the library.
-    """
-    from dataclasses import replace
-
-    from search import Store
-
-    library = open_library(folder)
-    with library.locked("forget"):
-        store = Store(library)
-        images = store.images(["root", "path"])
-        keys = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) | {(f.root, f.path) for f in store.failures()}
-        doomed: set[Key] = set()
-        for path in paths:
-            place = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 (a link must not be followed: it may be gone)
-            names = {place, place.resolve()}
-            matched = {key for key in keys if any(Path(*key) == name or Path(*key).is_relative_to(name) for name in names)}
-            if not matched and not {str(name) for name in names} & set(library.file.roots):
-                raise InputError(f"Nothing of {path} is in {library.folder}. `pellucid stats` lists its roots.")
-            doomed |= matched
-        gone = {str(Path(os.path.abspath(path.expanduser()))) for path in paths} | {str(path.expanduser().resolve()) for path in paths}  # noqa: PTH100
-        library.write(replace(library.file, roots=tuple(root for root in library.file.roots if root not in gone)))
-        photos, digests = store.rewrite_without(doomed)
-        _prove_forgotten(library, store, doomed, set(digests))
-    return {"photos": photos, "vectors": digests, "still_on_disk": [photo for photo in photos if Path(photo).exists()]}
-
-
-def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: set[str]) -> None:
-    """Look for what was forgotten in the tables, in a fresh cache and in its nearest index.
-
-    Raises:
-        LibraryDamaged: something is left.
-    """
-    import shutil
-
-    from search import open_derived
-
-    shutil.rmtree(library.cache, ignore_errors=True)
-    images = store.images(["root", "path", "digest"])
-    left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
-    left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
-    left |= {("", digest) for digest in store.regions.left(digests)}
-    for recipe in library.file.plain_recipes():
-        derived = open_derived(library, recipe)
-        try:
-            rows = set(derived.database.execute("SELECT root, path FROM images"))
-            vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
-            left |= rows & doomed
-            if derived.photos != vectors:
-                left.add(("", "a vector without a photo"))
-        finally:
-            derived.close()
-    if left:
-        raise LibraryDamaged(
-            f"{len(left)} entries of what was forgotten are still in {library.folder}, such as {next(iter(left))[1]}. Try again."
-        )
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
+            fresh.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull(f"{file} could not be written: {error.strerror}. Free some space and run the same command again.") from error
+        raise InputError(f"{file} cannot be written: {error.strerror or error}. Name a file in a folder that can be written to.") from error
 
 
 def run_compact(folder: Path | None) -> tuple[int, int]:
@@ -257,5 +203,5 @@ def folder_bytes(folder: Path) -> int:
 
 __all__ = [
     "encoder_as_asked", "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
-    "run_forget", "run_index", "run_search", "write_text",
+    "run_index", "run_search", "write_text",
 ]  # fmt: skip

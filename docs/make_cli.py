@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from api.cli import app
 from api.settings import Settings
-from search import IMAGE_COLUMNS, REGION_COLUMNS, catalogue_markdown
+from search import ASKED_REGION_COLUMNS, IMAGE_COLUMNS, catalogue_markdown
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ def columns() -> str:
         "With `region.` before the name, in `--where` too: [how](searching.md#conditions-on-regions).\n",
     ]
     lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
-    lines += [f"| `region.{column.name}` | {column.kind} | {column.meaning} |" for column in REGION_COLUMNS if column.name != "digest"]
+    lines += [f"| `region.{column.name}` | {column.kind} | {column.meaning} |" for column in ASKED_REGION_COLUMNS]
     lines += [
         "\n## Settings\n",
         "In `pellucid.toml`, or in capitals behind `PELLUCID_` in the environment.\n",

@@ -109,6 +109,7 @@ class _Build:
             self.library.write(replace(now, dehaze=self.dehaze, regions=self.regions, regions_maker=seen))
         describe(self.store, self.recipe, self.report)
         self.held.watch(file.key for file in todo.reembed)
+        self.stage.follow(self.held.before(file.key for file in todo.changed))
         fresh: dict[Key, str] = {}
         try:
             self._fill(todo, fresh)

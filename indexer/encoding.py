@@ -49,7 +49,7 @@ def embed(
         batch.append(item)
         sources = {(enhancer, item.digest): prepared for enhancer, prepared in item.prepared.items()}
         fresh.update({source: prepared for source, prepared in sources.items() if source not in embedded})
-        if regions is not None and not regions.complete(item.digest):
+        if regions is not None and item.digest not in regions.done:
             fresh.update({crop: prepared for crop, prepared in item.regions.crops.items()})  # noqa: C416 (of another type of keys)
         if len(fresh) >= encoder.batch_size or len(batch) >= 256:
             yield _embedded(batch, fresh, encoder, embedded, report)

@@ -54,6 +54,16 @@ class Inventory:
         sources = {(PLAIN, digest)} | ({(row["dehazed"], digest)} if row["dehazed"] is not None else set())
         return row, sources <= self.embedded
 
+    def before(self, keys: Iterable[Key]) -> dict[Key, tuple[str, tuple[int, int]]]:
+        """Digest and full size, width and height, that these files had."""
+        wanted = set(keys)
+        columns = (self.images[name].to_pylist() for name in ("digest", "width", "height")) if wanted else ((), (), ())
+        return {
+            key: (digest, (width, height))
+            for key, digest, width, height in zip(self._keys if wanted else (), *columns, strict=True)
+            if key in wanted
+        }
+
     def watch(self, keys: Iterable[Key]) -> None:
         """Remember where the rows of these photos are, for `stands`."""
         wanted = set(keys)

@@ -14,7 +14,7 @@ from search import Annotated
 if TYPE_CHECKING:
     from annotate import RegionMaker
     from preprocess import RgbImage
-    from search import Encoder, Prepared, Recipe, Store, Vectors
+    from search import Encoder, Key, Prepared, Recipe, Store, Vectors
 
 Crop = tuple[str, str, int, int]  # digest, maker, the region's number, the crop's
 
@@ -39,11 +39,27 @@ class RegionStage:
     """
 
     def __init__(self, maker: RegionMaker | None, store: Store, recipe: Recipe, encoder: Encoder) -> None:
-        self.maker, self.encoder = maker, encoder
+        self.maker, self.encoder, self.store = maker, encoder, store
         self.kept: dict[str, Annotated] = store.regions.annotations()
         embedded = store.regions.embedded(recipe.id)
         self.done = {digest for digest in embedded if self._stands(digest)}
         self._boxes = store.regions.boxes({digest for digest in self.kept if digest not in self.done and self._stands(digest)})
+        self._drawn: dict[Key, tuple[str, Annotation]] = {}
+
+    def follow(self, before: Mapping[Key, tuple[str, tuple[int, int]]]) -> None:
+        """Let files that have changed keep what people drew in them; each file's digest and full size were these. New keywords change a file, and its
+        digest, but not what it shows."""
+        drawn = {key: (digest, size_wh) for key, (digest, size_wh) in before.items() if self._human(digest)}
+        regions = self.store.regions.regions({digest for digest, _ in drawn.values()}) if drawn else {}
+        self._drawn = {
+            key: (digest, Annotation(size_wh, regions.get(digest, ()), self.kept[digest].maker)) for key, (digest, size_wh) in drawn.items()
+        }
+
+    def inherited(self, key: Key, digest: str, size_wh: tuple[int, int] | None = None) -> Annotation | None:
+        """What people drew in a file before it changed into this digest; none where its size is another, or where they drew in these bytes too."""
+        old, annotation = self._drawn.get(key, (digest, None))
+        same = annotation is not None and size_wh in (None, annotation.size_wh)
+        return annotation if same and old != digest and not self._human(digest) else None
 
     @property
     def id(self) -> str:
@@ -65,8 +81,8 @@ class RegionStage:
         """Whether a photo lacks nothing of its regions."""
         return digest in self.done or (self.maker is None and not self._human(digest))
 
-    def __call__(self, digest: str, pixels: RgbImage, size_wh: tuple[int, int]) -> Regions:
-        """The regions of a photo that is not complete, from its pixels, which may be reduced.
+    def __call__(self, digest: str, pixels: RgbImage, size_wh: tuple[int, int], drawn: Annotation | None = None) -> Regions:
+        """The regions of a photo that is not complete, from its pixels, which may be reduced; those that were `drawn` in it before its file changed.
 
         Raises:
             WeightsError: the maker's weights are missing or damaged.
@@ -79,9 +95,9 @@ class RegionStage:
                     digest, self.kept[digest].maker, self._boxes[digest].tolist() if digest in self._boxes else [], pixels, size_wh
                 ),
             )
-        if self.maker is None:
+        if drawn is None and self.maker is None:
             return NO_REGIONS
-        annotation = self.maker(pixels, size_wh)
+        annotation = drawn or self.maker(pixels, size_wh)  # type: ignore[misc]
         boxes = [region.box_xyxy for region in annotation.regions]
         return Regions(annotation, self._crops(digest, annotation.maker, boxes, pixels, size_wh))
 

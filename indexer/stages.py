@@ -114,7 +114,7 @@ class Loader:
         }
         sidecar = sidecar_keywords(found.file)
         known, complete = self.known(place["digest"])
-        complete = complete and (self.regions is None or self.regions.complete(place["digest"]))
+        complete = complete and not self._lacks_regions(found, place["digest"])
         if known is not None and complete and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
             return Loaded(found, {**known, **place}, {})
         photo = decode(data, str(found.file), self.limits, self.regions.side if self.regions is not None else self.encoder.side)
@@ -131,7 +131,7 @@ class Loader:
             failed = ImageError(f"{found.file} could not be dehazed: {type(error).__name__}: {error}. It can be found as it is.")
         prepared = {enhancer: self.encoder.prepare(pixels) for enhancer, pixels in versions.items()}
         try:
-            regions = self._regions(place["digest"], photo, len(versions) > 1)
+            regions = self._regions(found, place["digest"], photo, len(versions) > 1)
         except WeightsError:
             raise
         except Exception as error:
@@ -141,14 +141,22 @@ class Loader:
             )
         return Loaded(found, row | haze, prepared, failed, regions)
 
-    def _regions(self, digest: str, photo: Photo, hazy: bool) -> Regions:
+    def _lacks_regions(self, found: Found, digest: str) -> bool:
+        stage = self.regions
+        return stage is not None and (not stage.complete(digest) or stage.inherited(found.key, digest) is not None)
+
+    def _regions(self, found: Found, digest: str, photo: Photo, hazy: bool) -> Regions:
         """The photo's regions, where it lacks some; seen through the haze, where it was dehazed."""
-        if self.regions is None or self.regions.complete(digest):
+        if self.regions is None or not self._lacks_regions(found, digest):
+            return NO_REGIONS
+        size_wh = (photo.width, photo.height)
+        drawn = self.regions.inherited(found.key, digest, size_wh)
+        if drawn is None and self.regions.complete(digest):
             return NO_REGIONS
         pixels = photo.pixels
         if hazy and self.rule is not None and self.rule.dehazer is not None:
             pixels = self.rule.dehazer(reduced(pixels, self.regions.short, DEHAZED_PIXELS))
-        return self.regions(digest, pixels, (photo.width, photo.height))
+        return self.regions(digest, pixels, size_wh, drawn)
 
     def _dehazed(self, pixels: RgbImage, haze: dict[str, Any]) -> tuple[dict[str, Any], dict[str, RgbImage]]:
         """The columns about haze, and the dehazed version if there should be one. What was decided before stands, also for another encoder."""

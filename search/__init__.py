@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .add import Consent, Runtime, add_dense, add_model
+    from .add import add_dense, add_model
     from .bench import Bench, Speed, bench_model
     from .catalogue import CATALOGUE, Recommended, catalogue_markdown
     from .dense import Cells, CropEncoder, CropOptions, DenseEncoder, load_dense
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .haze_retrieval import STRENGTHS, evaluate_haze_retrieval
     from .hits import Answer, Hit, RegionHit, answer, check_recipe, search
     from .library import Library, LibraryFile
+    from .loading import Consent, Runtime
     from .model import ImageInput, Model, TextInput, remedy
     from .nearest import INDEXES, NearestIndex
     from .open_vocabulary import OpenVocabulary, VocabularyOptions, labels_of
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from .query import WITHIN, Query, Term, combine
     from .recipes import Coverage, coverage, coverages, encoder_gone, encoder_of, index_command, made_by, recipes_of, use_command
     from .region_store import Annotated, RegionStore
-    from .schema import FACT_COLUMNS, IMAGE_COLUMNS, REGION_COLUMNS, SCHEMA_VERSION, Column
+    from .schema import ASKED_REGION_COLUMNS, FACT_COLUMNS, IMAGE_COLUMNS, REGION_COLUMNS, SCHEMA_VERSION, Column
     from .sources import Source, Terms, parse_source
     from .store import Key, Store, image_row
     from .verify import find_faults
 
 _HOMES = {
-    "add": ("Consent", "Runtime", "add_dense", "add_model"),
+    "add": ("add_dense", "add_model"),
+    "loading": ("Consent", "Runtime"),
     "bench": ("Bench", "Speed", "bench_model"),
     "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
     "dense": ("Cells", "CropEncoder", "CropOptions", "DenseEncoder", "load_dense"),
@@ -60,7 +62,7 @@ _HOMES = {
     "query": ("WITHIN", "Query", "Term", "combine"),
     "recipes": ("Coverage", "coverage", "coverages", "encoder_gone", "encoder_of", "index_command", "made_by", "recipes_of", "use_command"),
     "region_store": ("Annotated", "RegionStore"),
-    "schema": ("FACT_COLUMNS", "IMAGE_COLUMNS", "REGION_COLUMNS", "SCHEMA_VERSION", "Column"),
+    "schema": ("ASKED_REGION_COLUMNS", "FACT_COLUMNS", "IMAGE_COLUMNS", "REGION_COLUMNS", "SCHEMA_VERSION", "Column"),
     "hits": ("Answer", "Hit", "RegionHit", "answer", "check_recipe", "search"),
     "sources": ("Source", "Terms", "parse_source"),
     "store": ("Key", "Store", "image_row"),
@@ -69,7 +71,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS",
+    "ASKED_REGION_COLUMNS", "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS",
     "WITHIN", "Annotated", "Answer", "Bench", "Cells", "Column", "Consent", "Coverage", "CropEncoder", "CropOptions", "Decision",
     "DenseEncoder", "Derived", "Encoder", "EncoderOptions", "Failure", "Hit", "ImageInput", "Key", "Library", "LibraryFile",
     "Model", "NearestIndex", "OpenVocabulary", "Prepared", "Query", "Recipe", "Recommended", "RegionHit", "RegionStore",

@@ -14,8 +14,6 @@ every photo that is indexed. Where `image.onnx` has its weights in a file beside
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +28,7 @@ from torch.nn import functional
 from preprocess import Progress, WeightsError, digest_of, example_photos, graph_errors, no_progress, real_photos, writing_models
 
 from ._onnx_clip import OnnxEncoder
+from ._shared_weights import share_weights
 from ._torch_clip import normalized
 from ._towers import write_graph
 from .dense import DENSE
@@ -44,7 +43,6 @@ LEAST_COSINE = 0.9999
 """Between the graph's vectors and torch's, and between the photo's vector by this graph and by `image.onnx`."""
 DENSE_PHOTOS = 4
 """On which the graph is compared with torch; each has hundreds of patches."""
-_SHARED_BYTES = 1024  # smaller tensors are written into the graph itself
 
 
 class DenseTower(nn.Module):
@@ -204,33 +202,6 @@ def replace_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progr
         model = replace(model, files=kept | made, measured=dict(model.measured) | measured)
         model.write(folder)
     return model
-
-
-def share_weights(graph: Any, image: Path) -> int:
-    """Point the tensors of a loaded graph that `image` has too into the file of its weights; gives the bytes that are shared."""
-    import onnx
-    from onnx.external_data_helper import ExternalDataInfo, set_external_data
-
-    places: dict[tuple[Any, ...], ExternalDataInfo] = {}
-    other = onnx.load(str(image), load_external_data=False)
-    with (image.parent / (image.name + DATA)).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for tensor in other.graph.initializer:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                info = ExternalDataInfo(tensor)
-                begin = info.offset or 0
-                places[_key(tensor, data[begin : begin + (info.length or 0)])] = info
-    shared = 0
-    for tensor in graph.graph.initializer:
-        place = places.get(_key(tensor, tensor.raw_data)) if len(tensor.raw_data) >= _SHARED_BYTES else None
-        if place is not None:
-            shared += len(tensor.raw_data)
-            set_external_data(tensor, place.location, place.offset, place.length)
-            tensor.ClearField("raw_data")
-    return shared
-
-
-def _key(tensor: Any, content: bytes) -> tuple[Any, ...]:
-    return (tensor.data_type, tuple(tensor.dims), hashlib.sha256(content).digest())
 
 
 def check_dense(loaded: Loaded, encoder: OnnxEncoder, photos: Sequence[RgbImage]) -> dict[str, float]:

@@ -133,14 +133,19 @@ class Tables:
             rows = _filled((query.select(have) if have else query).to_arrow(), name)
             return rows.select(wanted) if wanted else rows
 
-    def batches(self, name: str, rows: int = 2048, where: str | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, name: str, rows: int = 2048, where: str | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
         """All rows, or those that meet a condition, some at a time; with the columns of `read`. An absent table has none."""
         if name not in self.names():
             return
         with translated(self.folder):
             query = self.table(name).search()
+            if columns is not None:
+                query = query.select([column for column in columns if column in self.table(name).schema.names])
             for batch in (query.where(where) if where is not None else query).to_batches(rows):
-                yield _filled(batch, name)
+                filled = _filled(batch, name)
+                yield filled if columns is None else filled.select(list(columns))
 
     def add_columns(self, name: str, columns: Sequence[Column]) -> None:
         """Add columns of nulls that the table lacks."""

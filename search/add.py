@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from preprocess import InputError, Progress, WeightsError, choose, no_progress, staged
 
 from .encode import model_folders
-from .model import TORCH, Model
-from .sources import NOT_STATED, Source, Terms, checked_name, parse_source, terms_of
+from .loading import Consent, Job, Runtime, card_of, load_file, load_open_clip, loaded_again, no_weights
+from .model import Model
+from .sources import NOT_STATED, Source, checked_name, parse_source
 from .verify import find_faults, probe_of
 
 if TYPE_CHECKING:
-    from ._hub import Repository
     from ._open_clip import Loaded
-
-Consent: TypeAlias = bool | Callable[[Terms], bool]
-"""Whether terms that allow research only are accepted; a function is shown every source's terms before anything is downloaded."""
-Runtime: TypeAlias = Literal["onnx", "torch"]
-
-CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    source: Source
-    name: str
-    arch: str | None
-    runtime: Runtime
-    consent: Consent
-    offline: bool
-    on_progress: Progress
-    dense: bool = False
-
-    @property
-    def not_asked(self) -> str:
-        """Why the hub must not be asked; empty where it may."""
-        return "--offline" if self.offline else ""
-
-    def agree(self, stated: str = "") -> str:
-        """The licence, once it is agreed to."""
-        terms = terms_of(self.source, stated)
-        agreed = self.consent(terms) if callable(self.consent) else self.consent or not terms.research_only
-        if not agreed:
-            read = f" Read them at {terms.address}" if terms.address else " Read them"
-            raise InputError(
-                f"The terms of {terms.source} ({terms.licence}) allow research only.{read} and, if you may use it, add --accept-licence."
-            )
-        return terms.licence
 
 
 def add_model(
@@ -73,9 +39,9 @@ def add_model(
     """
     wanted = parse_source(source)
     given = checked_name(name or _name_of(wanted), wanted)
-    job = _Job(wanted, given, arch, runtime, accept_licence, offline, on_progress, dense)
+    job = Job(wanted, given, arch, runtime, accept_licence, offline, on_progress, dense)
     if dense and wanted.kind == "hub":
-        raise _no_weights(str(wanted), "Add it without --dense.")
+        raise no_weights(str(wanted), "Add it without --dense.")
     models = models.absolute()
     with staged(models, given, replace=force) as folder:
         model = _MAKERS[wanted.kind](job, folder)
@@ -98,30 +64,10 @@ def add_dense(name: str, models: Path, *, offline: bool = False, on_progress: Pr
     """
     folder = choose({folder.name: folder for folder in model_folders(models.absolute())}, name, "added model")
     model = Model.read(folder)
-    loaded = replace(_loaded_again(folder, model, offline, on_progress), image=model.image)
+    loaded = replace(loaded_again(folder, model, offline, on_progress), image=model.image)
     from ._dense_export import replace_dense
 
     return replace_dense(loaded, folder, on_progress)
-
-
-def _loaded_again(folder: Path, model: Model, offline: bool, on_progress: Progress) -> Loaded:
-    if (folder / TORCH).is_file():
-        from ._open_clip import load_checkpoint
-
-        return load_checkpoint(model.arch, folder / TORCH)
-    source = parse_source(model.source)
-    job = _Job(source, model.name, model.arch, "onnx", True, offline, on_progress)  # its terms were agreed to when it was added
-    if source.kind == "open_clip":
-        return _load_open_clip(job)[1]
-    if source.kind == "path" and Path(source.place).suffix.lower() in CHECKPOINTS:
-        return _load_file(job, Path(source.place).expanduser().absolute())[0]
-    raise _no_weights(model.source, "Add the model from a checkpoint instead.")
-
-
-def _no_weights(source: str, remedy: str) -> InputError:
-    return InputError(
-        f"{source} has ready-made graphs, and dense features need the weights for torch: open_clip:ARCH/TAG or path:CHECKPOINT. {remedy}"
-    )
 
 
 def _accept(folder: Path, source: Source) -> None:
@@ -151,54 +97,18 @@ def _facts_of(folder: Path) -> Model:
         raise WeightsError(f"{folder / 'weights.json'} is damaged ({error.__cause__}). Copy the folder again.") from error.__cause__
 
 
-def _from_open_clip(job: _Job, folder: Path) -> Model:
-    exact, loaded, licence = _load_open_clip(job)
+def _from_open_clip(job: Job, folder: Path) -> Model:
+    exact, loaded, licence = load_open_clip(job)
     return _export(exact, folder, loaded, licence)
 
 
-def _load_open_clip(job: _Job) -> tuple[_Job, Loaded, str]:
-    """The job with the exact source, the model, and its licence."""
-    from .pretrained import find_pretrained
-
-    found = find_pretrained(job.source.place, job.source.tag)  # before the hub is asked, and before torch is imported
-    from . import _hub
-
-    repository = _hub.look(found.repository, job.not_asked)
-    exact = replace(job, source=Source("open_clip", found.arch, found.tag))
-    licence = exact.agree(repository.licence)
-    here = next((file for file in found.files if file in repository.sizes or _hub.cached_file(found.repository, file)), found.files[-1])
-    _hub.fetch(repository, [*_card(repository), here], job.on_progress)
-    _fetch_texts(found.others, repository.why, job.on_progress)
-    job.on_progress("load", None)
-    from ._open_clip import load_pretrained
-
-    with _hub.only_cache():
-        return exact, load_pretrained(found.arch, found.tag), licence
-
-
-def _fetch_texts(repositories: Iterable[str], why: str, on_progress: Progress) -> None:
-    """Bring what a tokenizer or a text tower's definition needs into the cache; all small files of those repositories."""
-    from . import _hub
-
-    for name in repositories:
-        repository = _hub.look(name, why)
-        _hub.fetch(
-            repository, [file for file in repository.sizes if file.endswith((".json", ".txt", ".model")) and "/" not in file], on_progress
-        )
-
-
-def _card(repository: Repository) -> list[str]:
-    """The card goes into the cache too, so that the licence is known there."""
-    return ["README.md"] if "README.md" in repository.sizes else []
-
-
-def _from_hub(job: _Job, folder: Path) -> Model:
+def _from_hub(job: Job, folder: Path) -> Model:
     from . import _hub
     from .immich import GRAPHS, SMALL, from_immich, outside
 
     repository = _hub.look(job.source.place, job.not_asked)
     licence = job.agree(repository.licence)
-    found = _hub.fetch(repository, [*_card(repository), *SMALL, *GRAPHS], job.on_progress)
+    found = _hub.fetch(repository, [*card_of(repository), *SMALL, *GRAPHS], job.on_progress)
     beside = [f"{graph.rpartition('/')[0]}/{name}" for graph in GRAPHS for name in outside(found[graph])]
     if beside:
         _hub.fetch(repository, beside, job.on_progress)
@@ -206,7 +116,7 @@ def _from_hub(job: _Job, folder: Path) -> Model:
     return from_immich(found[SMALL[0]].parent, folder, job.name, str(job.source), licence)
 
 
-def _from_path(job: _Job, folder: Path) -> Model:
+def _from_path(job: Job, folder: Path) -> Model:
     path = Path(job.source.place).expanduser().absolute()
     if not path.exists():
         raise InputError(f"There is no file or folder {path}. Write path: and the name of a checkpoint or of a folder with ONNX graphs.")
@@ -218,11 +128,11 @@ def _from_path(job: _Job, folder: Path) -> Model:
         raise WeightsError(f"{error.filename or path} cannot be read: {error.strerror}. Give yourself the right to read it.") from error
 
 
-def _from_folder(job: _Job, path: Path, folder: Path) -> Model:
+def _from_folder(job: Job, path: Path, folder: Path) -> Model:
     from .immich import from_immich, is_immich
 
     if job.dense:
-        raise _no_weights(str(job.source), "Add it without --dense.")
+        raise no_weights(str(job.source), "Add it without --dense.")
     if (path / "weights.json").is_file():
         return _copied(job, path, folder)
     if not is_immich(path):
@@ -233,7 +143,7 @@ def _from_folder(job: _Job, path: Path, folder: Path) -> Model:
     return from_immich(path, folder, job.name, str(job.source), job.agree())
 
 
-def _copied(job: _Job, path: Path, folder: Path) -> Model:
+def _copied(job: Job, path: Path, folder: Path) -> Model:
     """A model folder of ours, from another machine perhaps: its files, facts and source stay what they are."""
     model = _facts_of(path)
     licence = job.agree("" if model.licence == NOT_STATED else model.licence)
@@ -247,40 +157,12 @@ def _copied(job: _Job, path: Path, folder: Path) -> Model:
     return replace(model, name=job.name, licence=licence)
 
 
-def _from_file(job: _Job, path: Path, folder: Path) -> Model:
-    loaded, licence = _load_file(job, path)
+def _from_file(job: Job, path: Path, folder: Path) -> Model:
+    loaded, licence = load_file(job, path)
     return _export(job, folder, loaded, licence)
 
 
-def _load_file(job: _Job, path: Path) -> tuple[Loaded, str]:
-    """The model of a checkpoint, and its licence."""
-    from .pretrained import known_architecture, text_repositories
-
-    if path.suffix.lower() == ".onnx":
-        raise InputError(
-            f"{path} is one graph of two. Name the folder that has both, visual/model.onnx and textual/model.onnx: path:FOLDER"
-        )
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path} is empty. Fetch it again.")
-    if path.suffix.lower() not in CHECKPOINTS:
-        raise InputError(f"{path} is no checkpoint by its name; those end in {', '.join(CHECKPOINTS)}.")
-    if not job.arch:
-        raise InputError(f"Which architecture is {path}? Add --arch, such as --arch ViT-B-32; open_clip.list_models() lists them.")
-    arch = known_architecture(job.arch)
-    with path.open("rb"):
-        pass  # a file that cannot be read is no fault of the folder that is written
-    licence = job.agree()
-    from . import _hub
-
-    _fetch_texts(text_repositories(arch), job.not_asked, job.on_progress)
-    job.on_progress("load", None)
-    from ._open_clip import load_checkpoint
-
-    with _hub.only_cache():
-        return load_checkpoint(arch, path), licence
-
-
-def _export(job: _Job, folder: Path, loaded: Loaded, licence: str) -> Model:
+def _export(job: Job, folder: Path, loaded: Loaded, licence: str) -> Model:
     from . import _hub
     from ._export import export_model
 
@@ -290,4 +172,4 @@ def _export(job: _Job, folder: Path, loaded: Loaded, licence: str) -> Model:
         )
 
 
-_MAKERS: dict[str, Callable[[_Job, Path], Model]] = {"open_clip": _from_open_clip, "hub": _from_hub, "path": _from_path}
+_MAKERS: dict[str, Callable[[Job, Path], Model]] = {"open_clip": _from_open_clip, "hub": _from_hub, "path": _from_path}

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from preprocess import FilterError
 
-from .schema import IMAGE_COLUMNS, REGION_COLUMNS
+from .schema import ASKED_REGION_COLUMNS, IMAGE_COLUMNS
 
 NAMES = tuple(column.name for column in IMAGE_COLUMNS)
-REGION_NAMES = tuple(column.name for column in REGION_COLUMNS if column.name != "digest")
+REGION_NAMES = tuple(column.name for column in ASKED_REGION_COLUMNS)
 # fmt: off
 FUNCTIONS = frozenset({
     "like", "glob", "lower", "upper", "length", "substr", "substring", "instr", "trim", "coalesce", "ifnull", "nullif", "iif", "abs", "round",

@@ -47,10 +47,9 @@ def matching_regions(database: sqlite3.Connection, where: str) -> NDArray[np.int
     condition = Condition.parse(where)
     if not condition.joined:
         return None
-    statement = (
-        f"SELECT DISTINCT region.region FROM images {_JOIN} WHERE ({condition.sql}) AND region.region IS NOT NULL ORDER BY region.region"  # noqa: S608
-    )
-    return _numbers(database, statement, where, condition)
+    # "CROSS" and "+" keep to the order of the tables and to the index that holds all: through the one on `region`, a million rows take four times as long.
+    statement = f"SELECT region.region FROM images CROSS {_JOIN} WHERE ({condition.sql}) AND +region.region IS NOT NULL"  # noqa: S608
+    return np.unique(_numbers(database, statement, where, condition))
 
 
 def row_statement(columns: str, where: str | None) -> str:

@@ -113,7 +113,7 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         coverage = derived.coverage
         if coverage.photos and not derived.spread.count:
             raise _mismatch(library, encoder, coverage.photos)
-        within = _within(derived, query)
+        within, waiting = _within(library, derived, query, encoder), _waiting(derived)
         among = matching_vectors(derived.database, query.where) if query.where is not None else None
         regions = matching_regions(derived.database, query.where) if query.where is not None and within != "images" else None
         rows = encode_terms(query.terms, pictures, encoder)
@@ -127,6 +127,12 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
     note = None
     if within != "images" and library.file.regions_maker is None:
         note = f"Not every photo was looked at for regions yet. To finish: {index_command(library, encoder.recipe.id)}"
+    elif query.within != "images" and waiting:
+        some = "The regions have" if within == "images" else "Some regions have"
+        note = (
+            f"{some} no vector by the encoder {encoder.recipe.encoder!r} yet, so they cannot be found. "
+            f"To finish: {index_command(library, encoder.recipe.id)}"
+        )
     if not coverage.complete:
         note = (
             f"{coverage.missing:,} of {coverage.photos:,} photos have no vector by the encoder {encoder.recipe.encoder!r} yet, so they "
@@ -135,7 +141,12 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
     return Answer(hits, encoder.recipe.encoder, coverage, note, within)
 
 
-def _within(derived: Derived, query: Query) -> Within:
+def _waiting(derived: Derived) -> bool:
+    """Whether a region has no vector by this encoder: a person drew it, or it was found for another encoder."""
+    return derived.database.execute("SELECT 1 FROM regions WHERE region IS NULL LIMIT 1").fetchone() is not None
+
+
+def _within(library: Library, derived: Derived, query: Query, encoder: Encoder) -> Within:
     """What is searched: both where there are regions, unless the query says otherwise.
 
     Raises:
@@ -144,7 +155,12 @@ def _within(derived: Derived, query: Query) -> Within:
     if derived.regions is not None:
         return choose(dict(zip(WITHIN, WITHIN, strict=True)), query.within or "both", "thing to search in")
     if query.within == "regions":
-        raise QueryError("The library has no regions that this encoder has seen. Find them: pellucid index --regions builtin")
+        name = encoder.recipe.encoder
+        if _waiting(derived):
+            raise QueryError(f"No region has a vector by the encoder {name!r} yet. Make them: {index_command(library, encoder.recipe.id)}")
+        raise QueryError(
+            f"The library has no regions. Find them: {index_command(library, encoder.recipe.id)} --regions {library.file.regions_to_find}"
+        )
     return "images"
 
 
@@ -179,6 +195,8 @@ def _region(derived: Derived, row: int, similarity: float, z: float) -> RegionHi
     found = derived.database.execute(
         "SELECT x1, y1, x2, y2, label, confidence, area, number FROM regions WHERE region = ?", (row,)
     ).fetchone()
+    if found is None:  # a build has swept it while this cache was written; the next search has a newer one
+        return None
     x1, y1, x2, y2, label, confidence, area, number = found
     return RegionHit((x1, y1, x2, y2), label, similarity, z, confidence, area, number)
 

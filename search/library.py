@@ -35,6 +35,11 @@ class LibraryFile:
         """The same with one more root."""
         return self if root in self.roots else replace(self, roots=(*self.roots, root))
 
+    @property
+    def regions_to_find(self) -> str:
+        """What to name where regions are to be found: the library's own makers, or the one that ships."""
+        return self.regions if self.regions not in (None, "none") else "builtin"
+
     def plain_recipes(self) -> list[str]:
         """Recipes of photos as they are, by age: those that an encoder is known by."""
         return [recipe_id for recipe_id, facts in self.recipes.items() if facts.get("enhancer", PLAIN) == PLAIN]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .nearest import INDEXES, NearestIndex
-from .schema import REGION_COLUMNS
+from .schema import ASKED_REGION_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 INDEX, STARTS = "regions.faiss", "regions.npy"
-_COLUMNS = tuple(column for column in REGION_COLUMNS if column.name != "digest")
 _SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "real": "REAL"}
 _MOST = 1 << 24  # regions of one photo, in a key of photo and number
 SAMPLE_PHOTOS = 2000
@@ -87,14 +86,14 @@ def write_regions(store: Store, recipe_id: str, digests: list[str], folder: Path
     try:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
-        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in _COLUMNS)
+        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in ASKED_REGION_COLUMNS)
         database.execute(f"CREATE TABLE regions (region INTEGER, photo INTEGER, {types}, UNIQUE (photo, number))")
-        insert = f"INSERT OR IGNORE INTO regions VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"  # noqa: S608 (only question marks)
-        for batch in store.tables.batches("regions"):
+        insert = f"INSERT OR REPLACE INTO regions VALUES ({', '.join('?' * (len(ASKED_REGION_COLUMNS) + 2))})"  # noqa: S608 (only question marks)
+        for batch in store.tables.batches("regions", columns=["digest", *(c.name for c in ASKED_REGION_COLUMNS)]):
             database.executemany(insert, _rows(batch.to_pylist(), numbers, current, keys))
         database.execute("CREATE INDEX regions_by_region ON regions (region)")
         # Holds all that most conditions ask for: 100,000 photos of 8 regions take half the time, and a fifth when the file is read for the first time.
-        columns = "photo, label COLLATE NOCASE, number, x1, y1, x2, y2, area, confidence"
+        columns = "photo, label COLLATE NOCASE, number, x1, y1, x2, y2, area, confidence, region"
         database.execute(f"CREATE INDEX regions_by_photo ON regions ({columns})")
         database.commit()
     finally:
@@ -109,24 +108,25 @@ def _rows(
 ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
     for row in rows:
         photo = numbers.get(row["digest"])
-        if photo is None or row["digest"] not in current or current[row["digest"]].maker != row["maker"]:
+        if photo is None or row["digest"] not in current or not current[row["digest"]].counts(row["maker"], row["number"]):
             continue
         key = photo * _MOST + row["number"]
         at = int(np.searchsorted(keys, key))
-        yield at if at < len(keys) and keys[at] == key else None, photo, *(row[c.name] for c in _COLUMNS)
+        yield at if at < len(keys) and keys[at] == key else None, photo, *(row[c.name] for c in ASKED_REGION_COLUMNS)
 
 
 def _vector_keys(store: Store, recipe_id: str, numbers: Mapping[str, int], current: Mapping[str, Annotated]) -> NDArray[np.int64]:
     """Photo and number of every region that has a vector and counts, in one integer each, ascending and each once."""
-    return np.unique(_places(*store.regions.keys(recipe_id), numbers, current)[0])
+    keys = [_places(*batch, numbers, current)[0] for batch in store.regions.key_batches(recipe_id)]
+    return np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
 
 
 def _places(
     digests: list[str], makers: list[str], each: NDArray[np.int64], numbers: Mapping[str, int], current: Mapping[str, Annotated]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The keys of those rows that count, and which rows these are."""
-    kept = [at for at, (digest, maker) in enumerate(zip(digests, makers, strict=True)) if digest in numbers and digest in current
-            and current[digest].maker == maker]  # fmt: skip
+    kept = [at for at, (digest, maker, number) in enumerate(zip(digests, makers, each.tolist(), strict=True)) if digest in numbers
+            and digest in current and current[digest].counts(maker, number)]  # fmt: skip
     photos = np.array([numbers[digests[at]] for at in kept], np.int64)
     rows = np.array(kept, np.int64)
     return photos * _MOST + each[rows] if len(rows) else np.zeros(0, np.int64), rows

@@ -1,11 +1,12 @@
 """The regions of a store's photos: which maker's each photo has, the regions themselves, and their vectors by each encoder.
 
 Rows are keyed by (digest, maker, number). An annotation is written after its regions and says which of them count, so a kill in between leaves no half
-photo: rows of other makers are passed over, and go when the store is swept. What was written twice is read once.
+photo: rows of other makers are passed over, and go when the store is swept. Of what was written twice, the later one counts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from .encode import Recipe, Vectors
 
-HUMAN = "human"
-"""What the makers of people's regions begin with."""
+_HUMAN = re.compile("human-[^-+]+")
+"""Makers of people's regions. The id of a segmenter that is called human-parsing, say, goes on with another hyphen; none can be called human."""
 
 _KEYS = ("digest", "maker", "number")
 
@@ -40,7 +41,11 @@ class Annotated:
     @property
     def human(self) -> bool:
         """Whether a person drew them, so that no machine may replace them."""
-        return self.maker.startswith(HUMAN)
+        return _HUMAN.fullmatch(self.maker) is not None
+
+    def counts(self, maker: str, number: int) -> bool:
+        """Whether a row is one of these regions. Of the same maker there may be older rows with higher numbers, which a killed build has left."""
+        return maker == self.maker and number < self.regions
 
 
 RegionKey = tuple[str, str, int]  # digest, maker, number
@@ -58,18 +63,20 @@ class RegionStore:
         columns = (rows[name].to_pylist() for name in ("digest", "maker", "regions"))
         return {digest: Annotated(maker, count) for digest, maker, count in zip(*columns, strict=True)}
 
-    def regions(self, digests: Collection[str] | None = None) -> dict[str, tuple[Region, ...]]:
+    def regions(
+        self, digests: Collection[str] | None = None, *, current: Mapping[str, Annotated] | None = None
+    ) -> dict[str, tuple[Region, ...]]:  # fmt: skip
         """The regions that photos have now, by digest, in the order of their numbers; of all photos where no digests are given.
 
-        A digest without regions is not among them.
+        A digest without regions is not among them. `current` holds the `annotations`; read where not given, which takes 0.2 s of 100,000 photos.
         """
-        current = self.annotations()
+        current = self.annotations() if current is None else current
         wheres: list[str | None] = [None] if digests is None else list(by_digest(sorted(digests)))
         found: dict[str, dict[int, Region]] = {}
         for where in wheres:
             for batch in self.tables.batches("regions", where=where):
                 for row in batch.to_pylist():
-                    if row["digest"] in current and current[row["digest"]].maker == row["maker"]:
+                    if row["digest"] in current and current[row["digest"]].counts(row["maker"], row["number"]):
                         found.setdefault(row["digest"], {})[row["number"]] = region_of(row)
         return {digest: tuple(regions[number] for number in sorted(regions)) for digest, regions in found.items()}
 
@@ -82,7 +89,7 @@ class RegionStore:
         rows = self.tables.read("regions", ["digest", "maker", "number", "x1", "y1", "x2", "y2"])
         for batch in rows.to_batches(4096):
             for digest, maker, number, *box in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                if digest in digests and digest in current and current[digest].maker == maker:
+                if digest in digests and digest in current and current[digest].counts(maker, number):
                     found.setdefault(digest, {})[number] = tuple(box)
         return {digest: np.array([boxes[number] for number in sorted(boxes)], np.float64) for digest, boxes in found.items()}
 
@@ -107,8 +114,8 @@ class RegionStore:
 
     def drop_machine(self) -> None:
         """Forget which regions machines found; their rows go when the store is swept."""
-        if any(not annotated.human for annotated in self.annotations().values()):
-            self.tables.delete("annotations", [f"NOT starts_with(maker, {quote(HUMAN)})"])
+        machines = sorted({annotated.maker for annotated in self.annotations().values() if not annotated.human})
+        self.tables.delete("annotations", [f"maker = {quote(maker)}" for maker in machines])
 
     # Vectors
 
@@ -145,13 +152,10 @@ class RegionStore:
             rows = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
             yield batch["digest"].to_pylist(), batch["maker"].to_pylist(), batch["number"].to_numpy(zero_copy_only=False), rows
 
-    def keys(self, recipe_id: str) -> tuple[list[str], list[str], NDArray[np.int64]]:
-        """Digests, makers and numbers of all rows of a recipe, in no order, and of earlier makers too."""
-        name = self.vector_table(recipe_id)
-        if name not in self.tables.names():
-            return [], [], np.zeros(0, np.int64)
-        rows = self.tables.read(name, _KEYS)
-        return rows["digest"].to_pylist(), rows["maker"].to_pylist(), rows["number"].to_numpy()
+    def key_batches(self, recipe_id: str) -> Iterator[tuple[list[str], list[str], NDArray[np.int64]]]:
+        """As `vector_batches`, without the rows."""
+        for batch in self.tables.batches(self.vector_table(recipe_id), columns=_KEYS):
+            yield batch["digest"].to_pylist(), batch["maker"].to_pylist(), batch["number"].to_numpy(zero_copy_only=False)
 
     # Housekeeping
 

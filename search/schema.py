@@ -69,6 +69,8 @@ REGION_COLUMNS: tuple[Column, ...] = (
     Column("mask_width", "integer", "columns of its mask"),
     Column("mask", "text", "the mask, run-length encoded as COCO does"),
 )
+ASKED_REGION_COLUMNS: tuple[Column, ...] = tuple(column for column in REGION_COLUMNS if column.name not in ("digest", "mask"))
+"""Those that the cache and `--where` have: with masks of 3 kB, the cache of a million regions would be 3 GB larger."""
 ANNOTATION_COLUMNS: tuple[Column, ...] = (
     Column("digest", "text", "the photo's digest"),
     Column("maker", "text", "whose regions the photo has now"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +199,19 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(InputError, match="cannot be used"):
         export_photos("coco", some(["a.jpg"]), tmp_path / "locked" / "out.json")
+
+
+def test_a_read_only_place_is_named_and_not_the_temporary_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Path.mkdir
+
+    def refuse(self: Path, *arguments: Any, **named: Any) -> None:
+        if self.name.startswith(".pellucid-"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+        make(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'out'} cannot be used: {os.strerror(errno.EROFS)}")):
+        export_photos("voc", some(["a.jpg"]), tmp_path / "out")
 
 
 def odd() -> list[AnnotatedPhoto]:

@@ -64,7 +64,7 @@ def test_json_has_all_that_is_known(annotate: Command, tmp_path: Path) -> None:
     assert row["maker"].startswith("colours-")
     blue, red = row["regions"]
     assert (blue["label"], red["label"]) == ("blue", "red")
-    np.testing.assert_allclose(red["box"], (0, 0, 200, 150), atol=3)
+    np.testing.assert_allclose(red["box_xyxy"], (0, 0, 200, 150), atol=3)
     assert red["area"] == pytest.approx(0.25, abs=0.02)
     assert red["colour"].startswith("#")
     mask = decode_mask(Rle((red["mask"]["size"][0], red["mask"]["size"][1]), red["mask"]["counts"].encode()))
@@ -105,7 +105,7 @@ def test_an_upright_photo_is_what_is_looked_at(annotate: Command, tmp_path: Path
     row = annotate(photo, "--json").json["photos"][0]
     assert (row["width"], row["height"]) == (120, 160)
     red = next(region for region in row["regions"] if region["label"] == "red")
-    np.testing.assert_allclose(red["box"], (60, 0, 120, 80), atol=3)
+    np.testing.assert_allclose(red["box_xyxy"], (60, 0, 120, 80), atol=3)
 
 
 def test_a_folder_goes_on_after_what_cannot_be_read(annotate: Command, tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ def test_an_interrupt_is_130_and_the_next_run_goes_on(
         patch.setitem(ENCODERS, "mean-colour", lambda _threads: Interrupted())  # type: ignore[arg-type]
         ran = pellucid("index", photos, "--encoder", mean_colour_listed)
     assert (ran.code, ran.err) == (130, "")
-    assert "Interrupted. What was done is kept; run the same command to go on." in ran.out
+    assert "nothing to do" not in ran.out
+    assert "10 photos found; the library has 4 now.\nInterrupted. What was done is kept; run the same command to go on." in ran.out
     rest = pellucid("index", photos, "--encoder", mean_colour_listed, "--json").json
     assert (rest["same"], rest["new"]) == (4, 6)
 

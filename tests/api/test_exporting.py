@@ -181,7 +181,12 @@ class TestExport:
 
     def test_nothing_was_looked_at(self, place: Place) -> None:
         ran = place.run("export", "coco", place.folder / "out.json", "--where", "path like 'été/%'")
-        assert (ran.code, "--all-photos" in ran.err, "--regions" in ran.err) == (2, True, True)
+        assert (ran.code, "--all-photos" in ran.err, "--regions builtin" in ran.err) == (2, True, True)
+        library = Library(place.library)
+        with library.locked("test"):
+            library.write(replace(library.file, regions="tiny"))  # what finds its regions, which another would replace
+        assert "--regions tiny;" in place.run("export", "coco", place.folder / "out.json", "--where", "path like 'été/%'").err
+        assert "pellucid index --regions tiny\n" in place.run("export", "coco", place.folder / "out.json").out
 
     @pytest.mark.parametrize("name", ["yolo", "voc", "fiftyone"])
     def test_photos_are_copied_or_linked(self, place: Place, name: str) -> None:
@@ -208,6 +213,20 @@ class TestExport:
         assert (ran.code, "--force" in ran.err, (place.folder / "out.json").read_text()) == (2, True, "mine")
         place.export("--force")
         assert json.loads((place.folder / "out.json").read_bytes())["images"]
+
+    @pytest.mark.parametrize(("name", "out"), [("coco", "full/out.json"), ("coco", "full"), ("voc", "full"), ("voc", "full/out.json")])
+    def test_what_is_there_is_refused_before_the_library_is_read(
+        self, place: Place, name: str, out: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (place.folder / "full").mkdir()
+        (place.folder / "full/out.json").write_text("mine")
+
+        def read(_self: Store, *_: Any) -> Any:
+            raise AssertionError
+
+        monkeypatch.setattr(Store, "images", read)
+        ran = place.run("export", name, place.folder / out)
+        assert (ran.code, "exists already" in ran.err or "is a f" in ran.err) == (2, True), ran.err
 
     @pytest.mark.parametrize(
         ("name", "out", "said"),
@@ -262,6 +281,15 @@ class TestExport:
         assert "1 photo of them has no regions" in ran.out
         assert "1 photo was never looked at" in ran.out
         assert "two/copy" not in ran.out
+        assert "same name but for its ending" not in ran.out
+
+    def test_names_that_differ_in_their_ending_are_told_apart(self, place: Place, paint: Any) -> None:
+        file, library = paint(place.folder / "one/a.jpg", seed=9, size=SIZE), Library(place.library)
+        with library.locked("test"):
+            Store(library).put_images([_row(place.folder / "one", file, hashlib.sha256(file.read_bytes()).hexdigest())])
+        ran = place.run("export", "yolo", place.folder / "out", "--all-photos")
+        assert "Another photo has the same name but for its ending: 1 photo, such as one/a.png, whose files are one/a.png.*" in ran.out
+        assert (place.folder / "out/labels/one/a.png.txt").exists()
 
 
 class TestImport:

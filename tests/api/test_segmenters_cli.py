@@ -52,6 +52,29 @@ def test_a_segmenter_is_added_listed_verified_and_removed(models: Path, write_se
     assert sorted(entry.name for entry in models.iterdir()) == ["colours"]
 
 
+def test_a_library_whose_segmenter_is_gone_says_so(
+    models: Path, write_segmenter: Write, paint: Callable[..., Path], tmp_path: Path, pellucid: Command
+) -> None:
+    paint(tmp_path / "photos/a.png")
+    library = ("--library", tmp_path / "library")
+    assert pellucid("segmenters", "add", write_segmenter(tmp_path / "colours")).code == 0
+    assert pellucid("index", tmp_path / "photos", "--regions", "colours", *library).code == 0
+    assert pellucid("doctor", *library).code == 0
+    ran = pellucid("search", "red", "--where", "left_of('dog', 'car')", *library)  # labels that no region has
+    assert (ran.code, ran.err) == (0, "No photo meets the condition. Labels of regions here: red.\n")
+    assert pellucid("search", "red", "--where", "iso > 1", *library).err == "No photo meets the condition.\n"
+    assert pellucid("segmenters", "remove", "colours").code == 0
+    for ran in (pellucid("index", *library), pellucid("index", "--dry-run", *library)):
+        assert ran.code == 2
+        assert f"regions with 'colours', which is not in {models} any more" in ran.err
+        assert f"pellucid index --library {tmp_path / 'library'} --regions builtin" in ran.err
+    ill = pellucid("doctor", "--json", *library)
+    assert ill.code == 1
+    assert ["'colours', which is not in" in problem for problem in ill.json["problems"]] == [True]
+    assert pellucid("index", "--regions", "none", *library).code == 0
+    assert pellucid("doctor", *library).code == 0
+
+
 def test_encoders_and_segmenters_lie_side_by_side(
     models: Path, write_segmenter: Write, immich: Callable[..., Path], tmp_path: Path, pellucid: Command
 ) -> None:

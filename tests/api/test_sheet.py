@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from PIL import Image, ImageOps
 
 from api.output import hits_table
 from api.sheet import FRAME_WH, STYLE, Answered, contact_sheet, placed
+from api.wiring import write_text
+from preprocess import InputError, PellucidError, StorageFull
 from search import Hit, RegionHit
 
 BOXES = [
@@ -115,3 +120,19 @@ def test_the_table_says_which_region_matched(hit: Hit, capsys: pytest.CaptureFix
     assert "\\x1b[31m 0.312 +2.4 at 1,2 2×2" in rows[2]
     hits_table([replace(hit, matched="image")])
     assert "region" not in capsys.readouterr().out.split(hit.root)[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "said"),
+    [(errno.ENOSPC, StorageFull, "Free some space"), (errno.EROFS, InputError, "a folder that can be written to")],
+)
+def test_a_page_that_cannot_be_written_is_an_error_with_a_remedy(
+    tmp_path: Path, number: int, error: type[PellucidError], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    for name in ("write_text", "unlink"):  # on a read-only disk, not even what is not there can be removed
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(error, match=said):
+        write_text(tmp_path / "page.html", "text")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from annotate import Annotation, Region
-from preprocess import QueryError, UnknownName
-from search import Derived, Library, Query, Recipe, Store, Term, make_derived, normalize, open_derived
+from preprocess import FilterError, QueryError, UnknownName
+from search import Derived, Library, Query, Recipe, Store, Term, make_derived, matching_vectors, normalize, open_derived
+from search import filter as filter_module
 from search.evidence import SHARPNESS, Evidence
 from search.hits import nearest_hits
 from search.query import Within
@@ -151,5 +152,25 @@ def test_what_to_search_in_is_checked(library: Library, fill: Callable[..., Stor
 
     (library.folder.parent / "photos").mkdir()
     build(library, [library.folder.parent / "photos"], encoder)
-    with pytest.raises(QueryError, match="pellucid index --regions builtin"):
+    with pytest.raises(QueryError, match=r"no regions\. Find them: pellucid index .* --regions builtin"):
         search(Library(library.folder), Query((Term("x"),), within="regions"), encoder)
+
+
+def test_masks_stay_in_the_store(filled: Callable[..., Derived]) -> None:
+    """A thousand times a thousand masks of 3 kB would be most of a cache."""
+    derived = filled(photos=20)
+    assert "mask" not in {row[1] for row in derived.database.execute("PRAGMA table_info(regions)")}
+    with pytest.raises(FilterError, match=r"no column 'region\.mask'"):
+        matching_vectors(derived.database, "region.mask is null")
+
+
+def test_a_condition_on_regions_is_answered_from_one_index(filled: Callable[..., Derived], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the index of row numbers, SQLite would read every row of a million."""
+    derived, seen = filled(), []
+    run = filter_module._run
+    monkeypatch.setattr(
+        filter_module, "_run", lambda database, statement, where: (seen.append(statement), run(database, statement, where))[1]
+    )
+    filter_module.matching_regions(derived.database, "region.label = 'dog' and region.area > 0.05")
+    plan = " ".join(row[3] for row in derived.database.execute(f"EXPLAIN QUERY PLAN {seen[0]}"))
+    assert "region USING COVERING INDEX regions_by_photo" in plan

@@ -16,7 +16,7 @@ from search.condition import LONGEST, RELATIONS, Condition
 from search.derived import Derived
 from search.filter import matching_regions, row_statement
 from search.hits import nearest_hits
-from search.schema import REGION_COLUMNS
+from search.schema import ASKED_REGION_COLUMNS
 
 ROWS = {
     "camera": ["Pixel 8", "Pixel 9", "Canon EOS 5D", None],
@@ -36,7 +36,7 @@ def made(images: Sequence[dict[str, Any]], regions: Sequence[dict[str, Any]] | N
     database = sqlite3.connect(":memory:")
     for table, own, columns, rows in (
         ("images", ["vector"], IMAGE_COLUMNS, images),
-        ("regions", ["region", "photo"], REGION_COLUMNS[1:], regions),
+        ("regions", ["region", "photo"], ASKED_REGION_COLUMNS, regions),
     ):
         if rows is None:
             continue
@@ -494,7 +494,7 @@ def test_a_condition_on_regions_is_stopped_too(scenes: sqlite3.Connection, monke
     database.close()
 
 
-@pytest.mark.parametrize("name", [column.name for column in REGION_COLUMNS[1:]])
+@pytest.mark.parametrize("name", [column.name for column in ASKED_REGION_COLUMNS])
 def test_every_region_column_can_be_asked_for(name: str, scenes: sqlite3.Connection) -> None:
     assert Condition.parse(f"region.{name} = 1").joined
     assert matching_vectors(scenes, f"region.{name} is not null or count(region.{name} is null) = 0").tolist()

@@ -1,0 +1,104 @@
+"""`pellucid forget`: photos erased from the library, and the proof that they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from preprocess import InputError, LibraryDamaged
+
+from .options import JsonOption, LibraryOption
+
+if TYPE_CHECKING:
+    from search import Key, Library, Store
+
+
+def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
+    """Erase photos under the paths from the library, and prove it.
+
+    Raises:
+        InputError: a path matches nothing in the library.
+    """
+    from dataclasses import replace
+
+    from search import Store
+
+    from .wiring import open_library
+
+    library = open_library(folder)
+    with library.locked("forget"):
+        store = Store(library)
+        images = store.images(["root", "path"])
+        keys = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) | {(f.root, f.path) for f in store.failures()}
+        doomed: set[Key] = set()
+        for path in paths:
+            place = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 (a link must not be followed: it may be gone)
+            names = {place, place.resolve()}
+            matched = {key for key in keys if any(Path(*key) == name or Path(*key).is_relative_to(name) for name in names)}
+            if not matched and not {str(name) for name in names} & set(library.file.roots):
+                raise InputError(f"Nothing of {path} is in {library.folder}. `pellucid stats` lists its roots.")
+            doomed |= matched
+        gone = {str(Path(os.path.abspath(path.expanduser()))) for path in paths} | {str(path.expanduser().resolve()) for path in paths}  # noqa: PTH100
+        library.write(replace(library.file, roots=tuple(root for root in library.file.roots if root not in gone)))
+        photos, digests = store.rewrite_without(doomed)
+        _prove_forgotten(library, store, doomed, set(digests))
+    return {"photos": photos, "vectors": digests, "still_on_disk": [photo for photo in photos if Path(photo).exists()]}
+
+
+def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: set[str]) -> None:
+    """Look for what was forgotten in the tables, in a fresh cache and in its nearest index.
+
+    Raises:
+        LibraryDamaged: something is left.
+    """
+    import shutil
+
+    from search import open_derived
+
+    shutil.rmtree(library.cache, ignore_errors=True)
+    images = store.images(["root", "path", "digest"])
+    left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
+    left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
+    left |= {("", digest) for digest in store.regions.left(digests)}
+    for recipe in library.file.plain_recipes():
+        derived = open_derived(library, recipe)
+        try:
+            rows = set(derived.database.execute("SELECT root, path FROM images"))
+            vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
+            left |= rows & doomed
+            if derived.photos != vectors:
+                left.add(("", "a vector without a photo"))
+        finally:
+            derived.close()
+    if left:
+        raise LibraryDamaged(
+            f"{len(left)} entries of what was forgotten are still in {library.folder}, such as {next(iter(left))[1]}. Try again."
+        )
+
+
+def forget(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase photos from the library, its older versions too, and prove that no search returns them. Files are not touched."""
+    from .output import console, plain, print_json
+
+    outcome = run_forget(paths, library)
+    if as_json:
+        print_json(outcome)
+        return
+    out = console()
+    out.print(f"Forgot {len(outcome['photos']):,} photos and {len(outcome['vectors']):,} vectors; checked that no search returns them.")
+    if outcome["still_on_disk"]:
+        name = plain(outcome["still_on_disk"][0])
+        out.print(
+            f"{len(outcome['still_on_disk']):,} of them are still on disk, such as {name}; the next index takes them again unless excluded."
+        )
+
+
+__all__ = ["forget", "run_forget"]
