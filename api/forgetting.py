@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from search import Key, Library, Store
 
 
-def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
-    """Erase photos under the paths from the library, and prove it.
+def run_forget(paths: Sequence[Path], folder: Path | None, *, absent: bool = False) -> dict[str, Any]:
+    """Erase photos under the paths from the library, and prove it; with `absent`, also what people drew in photos that are gone.
 
     Raises:
         InputError: a path matches nothing in the library.
@@ -32,7 +32,8 @@ def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
     library = open_library(folder)
     with library.locked("forget"):
         store = Store(library)
-        images = store.images(["root", "path"])
+        images, drawn = store.images(["root", "path", "digest"]), store.regions.annotations()
+        left_over = store.regions.absent(set(images["digest"].to_pylist())) if absent else []
         keys = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) | {(f.root, f.path) for f in store.failures()}
         doomed: set[Key] = set()
         for path in paths:
@@ -44,9 +45,15 @@ def run_forget(paths: Sequence[Path], folder: Path | None) -> dict[str, Any]:
             doomed |= matched
         gone = {str(Path(os.path.abspath(path.expanduser()))) for path in paths} | {str(path.expanduser().resolve()) for path in paths}  # noqa: PTH100
         library.write(replace(library.file, roots=tuple(root for root in library.file.roots if root not in gone)))
-        photos, digests = store.rewrite_without(doomed)
-        _prove_forgotten(library, store, doomed, set(digests))
-    return {"photos": photos, "vectors": digests, "still_on_disk": [photo for photo in photos if Path(photo).exists()]}
+        photos, digests = store.rewrite_without(doomed, absent=absent)
+        _prove_forgotten(library, store, doomed, {*digests, *left_over})
+    by_people = sum(drawn[digest].regions for digest in (*digests, *left_over) if digest in drawn and drawn[digest].human)
+    return {
+        "photos": photos,
+        "vectors": digests,
+        "regions_by_people": by_people,
+        "still_on_disk": [photo for photo in photos if Path(photo).exists()],
+    }
 
 
 def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: set[str]) -> None:
@@ -81,19 +88,30 @@ def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: 
 
 
 def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")
+    ] = None,
+    absent: Annotated[bool, typer.Option("--absent", help="Also what people drew in photos that are gone from disk.")] = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Erase photos from the library, its older versions too, and prove that no search returns them. Files are not touched."""
     from .output import console, plain, print_json
 
-    outcome = run_forget(paths, library)
+    if not paths and not absent:
+        raise InputError(
+            "Name what to forget: pellucid forget PATH, or pellucid forget --absent for what people drew in photos that are gone."
+        )
+    outcome = run_forget(paths or [], library, absent=absent)
     if as_json:
         print_json(outcome)
         return
     out = console()
-    out.print(f"Forgot {len(outcome['photos']):,} photos and {len(outcome['vectors']):,} vectors; checked that no search returns them.")
+    counts = [(len(outcome["photos"]), "photo"), (len(outcome["vectors"]), "vector")]
+    words = " and ".join(f"{count:,} {word if count == 1 else word + 's'}" for count, word in counts)
+    drawn = outcome["regions_by_people"]
+    more = f", and {drawn:,} {'region' if drawn == 1 else 'regions'} that people drew" if drawn else ""
+    out.print(f"Forgot {words}{more}; checked that no search returns them.")
     if outcome["still_on_disk"]:
         name = plain(outcome["still_on_disk"][0])
         out.print(

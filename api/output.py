@@ -41,7 +41,7 @@ def plain(text: str) -> str:
 
 
 def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
-    """Similarity, date and path of each hit, best first; beside the photo's own similarity the region, where one is what the hit is ranked by."""
+    """Similarity, date and path of each hit, best first; beside the photo's own similarity its best region, in brackets where the photo as a whole matched better."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -55,14 +55,15 @@ def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
     several = any(hit.enhancer != PLAIN for hit in hits)  # most searches find no dehazed version
     if several:
         table.add_column("version")
-    by_region = any(hit.matched == "region" for hit in hits)
+    by_region = any(hit.region is not None for hit in hits)
     if by_region:
-        table.add_column("region that matched")
+        table.add_column("best region")
     table.add_column("photo", overflow="fold")
     for hit in hits:
         taken = str(hit.columns.get("taken_at") or "")[:10]
         version = ["dehazed" if hit.enhancer != PLAIN else ""] if several else []
-        region = [Text(_region_words(hit.region if hit.matched == "region" else None))] if by_region else []
+        words = _region_words(hit.region)
+        region = [Text(words if hit.matched == "region" or not words else f"({words})")] if by_region else []
         table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, *region, Text(plain(hit.file)))
     console().print(table)
 

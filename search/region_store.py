@@ -160,11 +160,19 @@ class RegionStore:
     # Housekeeping
 
     def sweep(self, digests: Collection[str]) -> int:
-        """Delete regions and vectors that no longer count, or whose photos are not among the `digests`; how many rows went."""
-        gone = [digest for digest in self.annotations() if digest not in digests]
+        """Delete regions and vectors that no longer count, or whose photos are not among the `digests`; how many rows went.
+
+        What people drew stays, without its vectors, until it is forgotten on purpose: nobody but them can make it again, and the photo may come back.
+        """
+        gone = [digest for digest, kept in self.annotations().items() if digest not in digests and not kept.human]
         self.tables.delete("annotations", by_digest(gone))
         current = self.annotations()
-        return sum(self._sweep(name, current) for name in self._tables())
+        there = {digest: kept for digest, kept in current.items() if digest in digests}
+        return sum(self._sweep(name, current if name == "regions" else there) for name in self._tables())
+
+    def absent(self, digests: Collection[str]) -> list[str]:
+        """Digests of photos that are not among those given, and in which people drew regions."""
+        return sorted(digest for digest in self.annotations() if digest not in digests)
 
     def without(self, digests: Collection[str]) -> None:
         """Erase what is known of the regions of these photos for good: every table is written anew, and older versions are dropped."""

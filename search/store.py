@@ -205,8 +205,8 @@ class Store:
         for name in self.tables.names():
             self.tables.compact(name, keep)
 
-    def rewrite_without(self, keys: Iterable[Key]) -> tuple[list[str], list[str]]:
-        """Erase rows for good: every table is written anew and older versions are dropped.
+    def rewrite_without(self, keys: Iterable[Key], *, absent: bool = False) -> tuple[list[str], list[str]]:
+        """Erase rows for good: every table is written anew and older versions are dropped. With `absent`, so is what people drew in photos that are gone.
 
         Returns:
             The removed files' full names, and the digests whose vectors went with them.
@@ -225,7 +225,7 @@ class Store:
                 table = self.tables.read(name)
                 stay = pa.array([digest not in lost for digest in table["digest"].to_pylist()], pa.bool_())
                 self.tables.rewrite(name, table.filter(stay))
-        self.regions.without(lost)
+        self.regions.without(lost | (set(self.regions.absent(before)) if absent else set()))
         if "failures" in self.tables.names():
             failures = self.tables.read("failures")
             keys_of = zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)

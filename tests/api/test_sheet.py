@@ -113,12 +113,12 @@ def test_the_table_says_which_region_matched(hit: Hit, capsys: pytest.CaptureFix
     steering = replace(hit, region=replace(DOG, label="\x1b[31m", box_xyxy=(1, 2, 3, 4)), path="c.png")
     hits_table([hit, replace(hit, path="b.png", matched="image"), steering])
     head, _, *rows = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert "region that matched" in head
+    assert "best region" in head
     assert "0.205" in rows[0]
-    assert "dog <b> 0.312 +2.4 at 200,30 90×50" in rows[0]
-    assert "at" not in rows[1].split(hit.root)[0]
+    assert " dog <b> 0.312 +2.4 at 200,30 90×50 " in rows[0]
+    assert "(dog <b> 0.312 +2.4 at 200,30 90×50)" in rows[1]
     assert "\\x1b[31m 0.312 +2.4 at 1,2 2×2" in rows[2]
-    hits_table([replace(hit, matched="image")])
+    hits_table([replace(hit, matched="image", region=None)])
     assert "region" not in capsys.readouterr().out.split(hit.root)[0]
 
 

@@ -333,6 +333,32 @@ def test_forgotten_photos_lose_their_regions(library: Library, mixed: Path, enco
     assert all(hit.path != "red and blue.png" for hit in ask(library, encoder, "blue", within="regions"))
 
 
+def test_what_people_drew_waits_for_a_photo_that_is_gone(library: Library, mixed: Path, encoder: Encoder, halves: Halves) -> None:
+    build(library, [mixed], encoder, WITH)
+    digest = {row["path"]: row["digest"] for row in Store(library).images(["path", "digest"]).to_pylist()}["red and blue.png"]
+    drawn = Annotation((64, 32), (Region((0.0, 0.0, 32.0, 32.0), "my barn", source="human"),), "human-0123456789ab")
+    with library.locked("import"):
+        Store(library).regions.put({digest: drawn})
+    build(library, [mixed], encoder, AGAIN)
+    elsewhere = mixed.parent / "kept.png"
+    (mixed / "red and blue.png").rename(elsewhere)
+    build(library, [mixed], encoder, AGAIN)
+    assert all(key[0] != digest for key in vectored(library))
+    assert open_derived(library).database.execute("SELECT count(*) FROM regions WHERE label = 'my barn'").fetchone() == (0,)
+    elsewhere.rename(mixed / "red and blue.png")
+    build(library, [mixed], encoder, AGAIN)
+    assert kept(library)["red and blue.png"] == [("my barn", "human")]
+    assert (digest, "human-0123456789ab", 0) in vectored(library)
+    (mixed / "red and blue.png").unlink()
+    build(library, [mixed], encoder, AGAIN)
+    with library.locked("forget"):
+        store = Store(library)
+        store.rewrite_without([])
+        assert store.regions.left({digest}) == {digest}
+        store.rewrite_without([], absent=True)
+        assert store.regions.left({digest}) == set()
+
+
 def test_photos_that_are_gone_lose_their_regions(library: Library, mixed: Path, encoder: Encoder, halves: Halves) -> None:
     build(library, [mixed], encoder, WITH)
     (mixed / "red and blue.png").unlink()
