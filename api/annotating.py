@@ -22,17 +22,25 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _MOST_JOBS = 4  # a photo of 12 megapixels in work takes about 0.1 GB
+_MOST_BYTES = 255  # of a file's name, on all common disks
 
 PhotosArgument = Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, and folders of photos with all below them.")]
 DrawOption = Annotated[
-    Path | None, typer.Option("--draw", metavar="OUT", help="Draw the regions on a copy: a .jpg or .png, or a folder for several.")
+    Path | None,
+    typer.Option(
+        "--draw",
+        metavar="OUT",
+        help="Draw the regions on a copy: a .jpg or .png, or a folder for several, with their subfolders; what is in it already is skipped. "
+        "The copy of a large photo is smaller: 1080 to 2160 pixels on the short side.",
+    ),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace drawn copies that exist. Originals are never written to.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Draw anew what is drawn already. Originals are never written to.")]
 
 
 @dataclass
 class Annotating:
-    """One run: the regions of each photo, in order, and what failed. With `outs`, a copy of each is drawn there."""
+    """One run: the regions of each photo, in order, and what failed. With `outs`, a copy of each is drawn there; without `force`, a photo whose copy is there
+    already is `skipped`, with that copy."""
 
     maker: RegionMaker
     limits: Limits
@@ -40,6 +48,7 @@ class Annotating:
     force: bool = False
     jobs: int = 0
     failed: dict[str, PellucidError] = field(default_factory=dict)
+    skipped: dict[Path, Path] = field(default_factory=dict)
     done: int = 0
     interrupted: bool = False
 
@@ -65,6 +74,8 @@ class Annotating:
                     raise found  # of the segmenter or the place of the copies, and so the same for the next photo
                 if isinstance(found, ImageError):
                     self.failed[str(photo)] = found
+                elif found is None:
+                    self.skipped[photo] = out
                 else:
                     on_found(photo, out, found)
                 self.done = done
@@ -74,20 +85,30 @@ class Annotating:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, task: tuple[Path, Path | None]) -> tuple[Path, Path | None, Annotation | PellucidError]:
+    def _one(self, task: tuple[Path, Path | None]) -> tuple[Path, Path | None, Annotation | PellucidError | None]:
+        """The photo's regions, or what is wrong with it; none where its copy is there already."""
         from .drawing import draw_copy, read_working
 
         photo, out = task
+        if self._is_drawn(out):
+            return photo, out, None
+        if out is not None and len(os.fsencode(out.name)) > _MOST_BYTES:
+            return photo, out, ImageError(f"{photo} has too long a name for {out.name} beside it: {_MOST_BYTES} bytes is the most. Rename it.")
         try:
             pixels, size_wh = read_working(photo, self.limits, self.maker.short, drawn=out is not None)
             annotation = self.maker(pixels, size_wh)
             if out is not None:
                 draw_copy(pixels, annotation, out, force=self.force, labels=self.colours)
         except PellucidError as error:
+            if isinstance(error, InputError) and self._is_drawn(out):
+                return photo, out, None  # by another run meanwhile
             return photo, out, error
         except Exception as error:  # one strange photo must never end a run over a folder
             return photo, out, ImageError(f"{photo} could not be annotated: {type(error).__name__}: {error}")
         return photo, out, annotation
+
+    def _is_drawn(self, out: Path | None) -> bool:
+        return out is not None and not self.force and os.path.lexists(out)
 
 
 def annotate(
@@ -132,12 +153,14 @@ def run_annotating(
     """
     from indexer import WalkOptions
 
-    from .drawing import DRAWN, annotation_dict, photos_of, targets
+    from .draw_plan import DRAWN, photos_of, targets
+    from .drawing import annotation_dict
     from .output import count_bar, print_json, quiet_decoders
     from .wiring import limits_of
 
-    photos, failed = photos_of(paths, WalkOptions((*settings.exclude, DRAWN), settings.include_hidden))
-    outs = targets(photos, draw, force=force)
+    found, failed = photos_of(paths, WalkOptions((*settings.exclude, DRAWN), settings.include_hidden))
+    outs = targets(found, draw, force=force)
+    photos = [photo.file for photo in found]
     rows: list[dict[str, Any]] = []
 
     def keep(photo: Path, out: Path | None, annotation: Annotation) -> None:
@@ -154,9 +177,10 @@ def run_annotating(
         raise next(iter(work.failed.values()))
     if as_json:
         told = {name: str(error) for name, error in work.failed.items()}
-        print_json({"segmenter": maker.id, "labels": list(maker.labels), "photos": rows, "failed": told})
+        skipped = [{"file": str(photo), "drawn": str(out)} for photo, out in work.skipped.items()]
+        print_json({"segmenter": maker.id, "labels": list(maker.labels), "photos": rows, "skipped": skipped, "failed": told})
     else:
-        _summary(work, photos)
+        _summary(work, photos, drawn=draw is not None)
     if work.interrupted:
         raise typer.Exit(130)
 
@@ -192,13 +216,15 @@ def _show(photo: Path, out: Path | None, annotation: Annotation, *, few: bool) -
         console().print(plain(f"Drawn: {out}"))
 
 
-def _summary(work: Annotating, photos: Sequence[Path]) -> None:
-    """What could not be done, last."""
+def _summary(work: Annotating, photos: Sequence[Path], *, drawn: bool) -> None:
+    """What was done before, and what could not be done, last."""
     from .output import console, plain
 
     out, shown = console(), _few()
     if not photos and not work.failed:
         out.print("There is no photo in these folders.")
+    if work.skipped:
+        out.print(f"{len(work.skipped):,} drawn before, skipped; --force draws them anew")
     if work.failed:
         out.print(f"{len(work.failed):,} {'file' if len(work.failed) == 1 else 'files'} could not be annotated:")
         for error in list(work.failed.values())[:shown]:
@@ -206,7 +232,7 @@ def _summary(work: Annotating, photos: Sequence[Path]) -> None:
         if len(work.failed) > shown:
             out.print(f"  ... and {len(work.failed) - shown:,} more: --json names them all")
     if work.interrupted:
-        out.print("Interrupted. What was drawn is whole.")
+        out.print("Interrupted. What was drawn is whole; run the same command to go on." if drawn else "Interrupted.")
 
 
 __all__ = ["Annotating", "DrawOption", "ForceOption", "PhotosArgument", "annotate", "run_annotating"]

@@ -1,20 +1,18 @@
 """What commands that find regions share: photos at a working size, and regions drawn on copies, as tables and as JSON.
 
-`photos_of` finds the photos, `targets` says where each drawn copy goes, `read_working` reads one, `draw_copy` draws and saves it; `regions_table` prints
-what was found, and `annotation_dict` is what `--json` gives of a photo.
+`read_working` reads a photo, `draw_copy` draws and saves its copy; `regions_table` prints what was found, and `annotation_dict` is what `--json` gives of a
+photo. Which photos, and where each copy goes, says `draw_plan`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer import Passed, WalkOptions, walk
-from preprocess import ImageVanished, InputError, PellucidError, jpeg_bytes, png_bytes, read_image, reduced, write_whole
+from preprocess import InputError, read_image, reduced, write_whole
 
+from .draw_plan import WRITERS
 from .output import console, plain
 
 if TYPE_CHECKING:
@@ -25,63 +23,6 @@ DRAWN_SHORT = 1080
 """Pixels of the short side that a drawn copy has at least, where the photo has them: enough to read the plates on any screen."""
 MOST_PIXELS = 8_000_000
 """Of a picture in work: a panorama is brought down further, so that a photo of any size takes the same memory."""
-DRAWN = "*.regions.jpg"
-"""A glob of the copies that are drawn into folders: no photos, where such a folder is given again."""
-_WRITERS = {".png": png_bytes, ".jpg": jpeg_bytes, ".jpeg": jpeg_bytes}
-
-
-def photos_of(paths: Sequence[Path], options: WalkOptions | None = None) -> tuple[list[Path], dict[str, PellucidError]]:
-    """The photos that `paths` name, files and folders with all below them, each once and in order; and what could not be looked at, by name.
-
-    Raises:
-        InputError: there is no such file or folder.
-    """
-    found: dict[Path, None] = {}
-    failed: dict[str, PellucidError] = {}
-    for path in (path.expanduser() for path in paths):
-        if not path.is_dir():
-            if not path.exists():
-                raise InputError(f"There is no file or folder {path}. Check the name, or mount the disk it is on.")
-            found[path] = None
-            continue
-        passed = Passed()
-        found |= dict.fromkeys(photo.file for photo in walk(path, options or WalkOptions(), passed))
-        failed |= {f"{root}/{name}": ImageVanished(f"{root}/{name} {reason}.") for (root, name), reason in passed.broken.items()}
-        failed |= {folder: InputError(f"{folder} could not be listed: {reason}.") for folder, reason in passed.unlisted.items()}
-    return list(found), failed
-
-
-def targets(photos: Sequence[Path], out: Path | None, *, force: bool = True) -> list[Path | None]:
-    """Where the drawn copy of each photo goes; none where `out` is none.
-
-    `out` is a file for one photo, ending in .jpg or .png, or a folder: one that exists, or any name where there are several photos. In a folder, the copy
-    of `a.webp` is `a.webp.regions.jpg`. Without `force`, what exists already is refused here, before any work; `draw_copy` refuses it again.
-
-    Raises:
-        InputError: a copy would lie on one of the photos, whatever `force` says; two would have one name; one exists; or the ending is another.
-    """
-    if out is None:
-        return [None] * len(photos)
-    out = out.expanduser()
-    folder = len(photos) != 1 or out.is_dir()
-    if not folder and out.suffix.lower() not in _WRITERS:
-        raise InputError(
-            f"{out} ends in neither .jpg nor .png, and is no folder that exists. Name a drawn copy so, or make the folder first."
-        )
-    if folder and os.path.lexists(out) and not out.is_dir():
-        raise InputError(f"{out} is a file, and {len(photos):,} photos need a folder. Name a folder.")
-    files = [out / f"{photo.name}.regions.jpg" if folder else out for photo in photos]
-    originals = {_place(photo) for photo in photos} | {_identity(photo) for photo in photos} - {None}
-    owners: dict[str, Path] = {}
-    for photo, file in zip(photos, files, strict=True):
-        if _place(file) in originals or _identity(file) in originals:
-            raise InputError(f"{file} is one of the photos themselves, and originals are never written to. Name another file or folder.")
-        other = owners.setdefault(_place(file), photo)
-        if other != photo:
-            raise InputError(f"{other} and {photo} would both be drawn as {file}. Run them apart, each with its own folder.")
-        if not force and os.path.lexists(file):
-            raise InputError(f"{file} exists already. To make it anew: --force")
-    return list(files)
 
 
 def read_working(file: Path, limits: Limits, short: int, *, drawn: bool = False) -> tuple[RgbImage, tuple[int, int]]:
@@ -99,7 +40,7 @@ def read_working(file: Path, limits: Limits, short: int, *, drawn: bool = False)
 def draw_copy(pixels: RgbImage, annotation: Annotation, out: Path, *, force: bool, labels: LabelSet | None = None) -> None:
     """Draw the regions on a copy of `pixels`, upright ones of any size, and write it whole or not at all; nothing of the photo's metadata goes with it.
 
-    A file that exists is replaced only with `force`. Make sure with `targets` that `out` is not a photo.
+    A file that exists is replaced only with `force`. Make sure with `draw_plan.targets` that `out` is not a photo.
 
     Raises:
         InputError: `out` exists, cannot be written, or ends in neither .jpg nor .png.
@@ -107,7 +48,7 @@ def draw_copy(pixels: RgbImage, annotation: Annotation, out: Path, *, force: boo
     """
     from annotate import draw_regions
 
-    writer = _WRITERS.get(out.suffix.lower())
+    writer = WRITERS.get(out.suffix.lower())
     if writer is None:
         raise InputError(f"{out} ends in neither .jpg nor .png. Name it so.")
     height, width = pixels.shape[:2]
@@ -173,17 +114,3 @@ def _scaled(region: Region, scale: tuple[float, float], size_hw: tuple[int, int]
 
 def _hex(colour: tuple[int, int, int]) -> str:
     return f"#{bytes(colour).hex()}"
-
-
-def _place(path: Path) -> str:
-    """The file's own place, without regard to case, which some disks do not keep."""
-    return os.path.realpath(path).casefold()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What a name stands for on disk, links followed; none where nothing is there."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
