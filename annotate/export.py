@@ -9,7 +9,7 @@ from preprocess import choose
 
 from .export_check import checked
 from .export_files import whole_file, whole_folder
-from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, Labels, Run
+from .export_run import AnnotatedPhoto, Exported, Exporter, ExportOptions, Labels, Run, check_stem, xml_safe
 
 
 def _coco() -> Exporter:
@@ -27,19 +27,19 @@ def _coco_rle() -> Exporter:
 def _yolo() -> Exporter:
     from .export_yolo import write_yolo
 
-    return Exporter("folder", write_yolo)
+    return Exporter("folder", write_yolo, check_stem)
 
 
 def _yolo_segments() -> Exporter:
     from .export_yolo import write_yolo_segments
 
-    return Exporter("folder", write_yolo_segments)
+    return Exporter("folder", write_yolo_segments, check_stem)
 
 
 def _voc() -> Exporter:
-    from .export_voc import write_voc
+    from .export_voc import check_voc_name, write_voc
 
-    return Exporter("folder", write_voc)
+    return Exporter("folder", write_voc, check_voc_name)
 
 
 def _label_studio() -> Exporter:
@@ -51,7 +51,7 @@ def _label_studio() -> Exporter:
 def _cvat() -> Exporter:
     from .export_cvat import write_cvat
 
-    return Exporter("file", write_cvat)
+    return Exporter("file", write_cvat, lambda path, _run: xml_safe(path, "path"))
 
 
 def _csv() -> Exporter:
@@ -122,11 +122,12 @@ def load_exporter(name: str) -> Exporter:
 def export_photos(name: str, photos: Iterable[AnnotatedPhoto], destination: Path, options: ExportOptions | None = None) -> Exported:
     """Write `photos` in the format called `name`, whole or not at all; one photo is in memory at a time.
 
-    `destination` is a file or a folder, as the format has it. Boxes are clipped to their photo.
+    `destination` is a file or a folder, as the format has it. Boxes are clipped to their photo. A photo whose name the format cannot hold is left out, and
+    told in the result.
 
     Raises:
         UnknownName: there is no such format.
-        InputError: the destination exists (without `force`) or cannot be written, or the format cannot hold a photo, label or region.
+        InputError: the destination exists (without `force`) or cannot be written, or the format cannot hold a label, a region or any photo's name.
         StorageFull: the disk took no more.
     """
     exporter = load_exporter(name)
@@ -134,5 +135,7 @@ def export_photos(name: str, photos: Iterable[AnnotatedPhoto], destination: Path
     run = Run(options, Labels(options.labels))
     place = whole_file if exporter.kind == "file" else whole_folder
     with place(destination, force=options.force) as fresh:
-        exporter.write(checked(photos, run), fresh, run)
-    return Exported(run.photos, run.regions, run.left_out, run.labels.names, dict(run.renamed))
+        exporter.write(checked(photos, run, exporter.check_name), fresh, run)
+    return Exported(
+        run.photos, run.regions, run.left_out, run.labels.names, dict(run.renamed), dict(run.photos_left_out), dict(run.relabelled)
+    )

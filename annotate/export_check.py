@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from preprocess import InputError
@@ -14,12 +14,14 @@ from .masks import mask_box, resize_mask
 from .region import Box, Region
 
 
-def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPhoto]:
+def checked(
+    photos: Iterable[AnnotatedPhoto], run: Run, check_name: Callable[[str, Run], object] = lambda _path, _run: None
+) -> Iterator[AnnotatedPhoto]:
     """The same photos with masks of the photo's size, boxes clipped to the photo and without masks that are empty; regions wholly outside are left out,
-    and all is counted.
+    and so are photos whose name is not Unicode or not one for `check_name`; all is counted.
 
     Raises:
-        InputError: a path leads out of the root, comes twice or cannot be written as UTF-8, or a mask is damaged or not of its photo's shape.
+        InputError: a path leads out of the root or comes twice, a mask is damaged or not of its photo's shape, or every photo was left out.
     """
     seen: set[str] = set()
     for photo in photos:
@@ -27,6 +29,12 @@ def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPho
         if photo.path in seen:
             raise InputError(f"{photo.path} comes twice. Merge its annotations into one before the export.")
         seen.add(photo.path)
+        try:
+            check_text(photo.path, "path")
+            check_name(photo.path, run)
+        except InputError as error:
+            run.photos_left_out[photo.path.encode("utf-8", "backslashreplace").decode()] = str(error)
+            continue
         width, height = (int(side) for side in photo.annotation.size_wh)
         if width < 1 or height < 1:
             raise InputError(f"{photo.path} is {width}×{height} pixels. Index the photo again: every photo has at least one pixel.")
@@ -36,6 +44,9 @@ def checked(photos: Iterable[AnnotatedPhoto], run: Run) -> Iterator[AnnotatedPho
         run.regions += len(kept)
         run.left_out += len(regions) - len(kept)
         yield replace(photo, annotation=replace(photo.annotation, size_wh=(width, height), regions=kept))
+    if run.photos_left_out and not run.photos:
+        reason = next(iter(run.photos_left_out.values()))
+        raise InputError(f"No photo has a name that this format can hold; nothing was written. {reason}")
 
 
 def full_size(region: Region, size_wh: tuple[int, int]) -> Region:
@@ -82,7 +93,6 @@ def _clipped(box: Box, width: int, height: int) -> Box | None:
 
 
 def _check_path(path: str) -> None:
-    check_text(path, "path")
     parts = path.split("/")
     windows = os.name == "nt" and any(character in path for character in '\\:*?"<>|')
     if any(part in ("", ".", "..") for part in parts) or "\0" in path or windows:

@@ -13,6 +13,7 @@ from preprocess import InputError
 from .masks import mask_area
 from .region import Annotation, Region
 
+_MOST_BYTES = 255  # of a file's name, on all common disks
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -67,6 +68,7 @@ class Exported:
     """What an export wrote. `left_out` counts regions that lie wholly outside their photo.
 
     `renamed` has the photos whose files in the export could not carry their stem, because another photo's did: path -> name without its ending.
+    `photos_left_out` has those whose names the format cannot hold: path -> why. `relabelled` has labels that it had to write in another way.
     """
 
     photos: int
@@ -74,6 +76,8 @@ class Exported:
     left_out: int
     labels: tuple[str, ...]
     renamed: dict[str, str]
+    photos_left_out: dict[str, str] = field(default_factory=dict)
+    relabelled: dict[str, str] = field(default_factory=dict)
 
 
 class Labels:
@@ -116,6 +120,8 @@ class Run:
     regions: int = 0
     left_out: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
+    photos_left_out: dict[str, str] = field(default_factory=dict)
+    relabelled: dict[str, str] = field(default_factory=dict)
     _stems: set[str] = field(default_factory=set)
 
     def stem(self, path: str) -> str:
@@ -123,17 +129,21 @@ class Run:
 
         Names that differ only in case count as the same, as they do on Windows and macOS.
         """
-        short = str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
-        tries = [short, path]
+        name = self.free_stem(path)
+        self._stems.add(name.casefold())
+        if name != _without_ending(path):
+            self.renamed[path] = name
+        return name
+
+    def free_stem(self, path: str) -> str:
+        """What `stem` would give, without taking it."""
+        tries = [_without_ending(path), path]
         name = next((name for name in tries if name.casefold() not in self._stems), None)
         number = 2
         while name is None:
             if (numbered := f"{path}-{number}").casefold() not in self._stems:
                 name = numbered
             number += 1
-        self._stems.add(name.casefold())
-        if name != short:
-            self.renamed[path] = name
         return name
 
     def photo_name(self, path: str) -> str:
@@ -143,10 +153,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Writes one format. `kind` says whether the destination is a file or a folder; `write` gets a fresh temporary one, checked photos and the run."""
+    """Writes one format. `kind` says whether the destination is a file or a folder; `write` gets a fresh temporary one, checked photos and the run.
+
+    `check_name` raises InputError where the format cannot hold a photo's path: that photo is left out.
+    """
 
     kind: Literal["file", "folder"]
     write: Callable[[Iterator[AnnotatedPhoto], Path, Run], None]
+    check_name: Callable[[str, Run], object] = lambda _path, _run: None
 
 
 def number(value: float) -> int | float:
@@ -192,6 +206,19 @@ def one_line(text: str, kind: str) -> str:
     return text
 
 
+def check_stem(path: str, run: Run) -> None:
+    """See that files can be called by the stem that the path would get, which is longer than its own where another photo has that.
+
+    Raises:
+        InputError: they cannot.
+    """
+    longest = PurePosixPath(run.free_stem(path)).name + max(PurePosixPath(path).suffix, ".txt", key=len)
+    if len(longest.encode()) > _MOST_BYTES:
+        raise InputError(
+            f"The path {path!r} would need a file called {longest!r}, with more than {_MOST_BYTES} bytes. Rename it, or export as coco or jsonl."
+        )
+
+
 def check_text(text: str, kind: str) -> None:
     """See that it is Unicode.
 
@@ -202,3 +229,7 @@ def check_text(text: str, kind: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"The {kind} {text!r} is not valid Unicode and no format can hold it. Rename it.") from error
+
+
+def _without_ending(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path

@@ -6,7 +6,7 @@ M. Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, IJCV 88(
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path, PurePosixPath
@@ -18,22 +18,25 @@ import numpy.typing as npt
 from preprocess import InputError
 
 from .export_files import place_photo
-from .export_run import AnnotatedPhoto, Run, one_line, xml_safe
+from .export_run import AnnotatedPhoto, Run, check_stem, one_line, xml_safe
 from .masks import decode_mask, mask_area
 from .region import Region
 
 _MOST = 254  # an index is a byte; 0 is the background and 255 "void"
+_BACKGROUND = "background"
 
 
 def write_voc(photos: Iterator[AnnotatedPhoto], folder: Path, run: Run) -> None:
     """Boxes are whole pixels that hold the region, counted from 1, the last one included, as VOC counts them.
 
     In the masks, a pixel's value is the region's label (`labels.txt` has them from 0, the background, on) or its place among the objects of the
-    XML; where regions overlap, the smaller one is on top. The tree of folders is kept in every part.
+    XML; where regions overlap, the smaller one is on top. The tree of folders is kept in every part. A label that `labelmap.txt` cannot hold is written in
+    another way, the same one in all files: see `Names`.
 
     Raises:
-        InputError: a photo has more than 254 regions with masks, or there are more than 254 labels.
+        InputError: a photo has more than 254 regions with masks, or there are more than 254 labels, or a label has a line break.
     """
+    labels = Names(run)
     for part in ("Annotations", "ImageSets/Main", "ImageSets/Segmentation", "JPEGImages"):
         (folder / part).mkdir(parents=True)
     sets = folder / "ImageSets"
@@ -42,27 +45,71 @@ def write_voc(photos: Iterator[AnnotatedPhoto], folder: Path, run: Run) -> None:
         (sets / "Segmentation" / "default.txt").open("w", encoding="utf-8", newline="\n") as masked,
     ):
         for photo in photos:
-            _write_photo(photo, folder, run, every, masked)
-    names = [one_line(name, "label") for name in run.labels.names]
-    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in ("background", *names)), encoding="utf-8", newline="\n")
-    _write_label_map(folder / "labelmap.txt", ("background", *names))
+            _write_photo(photo, folder, run, labels, every, masked)
+    names = [_BACKGROUND, *(labels.name(label) for label in run.labels.names)]
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+    _write_label_map(folder / "labelmap.txt", names)
 
 
-def _write_label_map(file: Path, names: tuple[str, ...]) -> None:
+def check_voc_name(path: str, run: Run) -> None:
+    """See that the XML, the lists of photos and the disk can hold a photo's path.
+
+    Raises:
+        InputError: they cannot.
+    """
+    xml_safe(one_line(path, "path"), "path")
+    check_stem(path, run)
+
+
+class Names:
+    """Labels as VOC's files have them. `labelmap.txt` ends a name at a colon, takes a line that starts with # as a comment and drops spaces around a name,
+    so colons and that # become underscores; a name that is taken by then, as "background" is, gets a number behind it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._names: dict[str, str] = {}
+        self._taken = {_BACKGROUND}
+        for label in sorted(run.labels.names, key=lambda label: label != _mapped(label)):  # those that stay have their names first
+            self.name(label)
+
+    def name(self, label: str) -> str:
+        """The label's name, always the same.
+
+        Raises:
+            InputError: it has a line break.
+        """
+        if label not in self._names:
+            base = name = _mapped(one_line(label, "label"))
+            number = 2
+            while name in self._taken:
+                name, number = f"{base}-{number}", number + 1
+            self._names[label] = name
+            self._taken.add(name)
+            if name != label:
+                self._run.relabelled[label] = name
+        return self._names[label]
+
+
+def _mapped(label: str) -> str:
+    name = label.strip().replace(":", "_")
+    return f"_{name[1:]}" if name.startswith("#") else name or "_"
+
+
+def _write_label_map(file: Path, names: Sequence[str]) -> None:
     """CVAT and Datumaro want to know the colours of the masks beforehand: `label:red,green,blue:parts:actions`."""
     colours = voc_palette()
     lines = [f"{name}:{','.join(str(value) for value in colours[3 * at : 3 * at + 3])}::\n" for at, name in enumerate(names[: _MOST + 1])]
     file.write_text("".join(["# label:color_rgb:parts:actions\n", *lines]), encoding="utf-8", newline="\n")
 
 
-def _write_photo(photo: AnnotatedPhoto, folder: Path, run: Run, every: TextIO, masked: TextIO) -> None:
+def _write_photo(photo: AnnotatedPhoto, folder: Path, run: Run, labels: Names, every: TextIO, masked: TextIO) -> None:
     stem = one_line(run.stem(photo.path), "path")
     regions = photo.annotation.regions
     classes = [run.labels.number(region.label) + 1 for region in regions]
     with_masks = any(region.mask is not None for region in regions)
     file = folder / "Annotations" / f"{stem}.xml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_xml(photo, run, with_masks), encoding="utf-8", newline="\n")
+    file.write_text(_xml(photo, run, labels, with_masks), encoding="utf-8", newline="\n")
     every.write(f"{stem}\n")
     if with_masks:
         if len(regions) > _MOST or max(classes) > _MOST:
@@ -75,7 +122,7 @@ def _write_photo(photo: AnnotatedPhoto, folder: Path, run: Run, every: TextIO, m
     place_photo(photo.file, folder / "JPEGImages" / run.photo_name(photo.path), run.options.place)
 
 
-def _xml(photo: AnnotatedPhoto, run: Run, with_masks: bool) -> str:
+def _xml(photo: AnnotatedPhoto, run: Run, labels: Names, with_masks: bool) -> str:
     path = PurePosixPath(run.photo_name(photo.path))
     width, height = photo.annotation.size_wh
     parts = [
@@ -85,18 +132,18 @@ def _xml(photo: AnnotatedPhoto, run: Run, with_masks: bool) -> str:
         "  <source><database>Pellucid</database></source>",
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         f"  <segmented>{int(with_masks)}</segmented>",
-        *(_object(region) for region in photo.annotation.regions),
+        *(_object(region, labels.name(region.label)) for region in photo.annotation.regions),
         "</annotation>\n",
     ]
     return '<?xml version="1.0" encoding="utf-8"?>\n' + "\n".join(parts)
 
 
-def _object(region: Region) -> str:
+def _object(region: Region, name: str) -> str:
     x1, y1, x2, y2 = region.box_xyxy
     box = {"xmin": math.floor(x1) + 1, "ymin": math.floor(y1) + 1, "xmax": math.ceil(x2), "ymax": math.ceil(y2)}
-    sides = "".join(f"<{name}>{value}</{name}>" for name, value in box.items())
+    sides = "".join(f"<{side}>{value}</{side}>" for side, value in box.items())
     return (
-        f"  <object>\n    <name>{_text(region.label, 'label')}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n"
+        f"  <object>\n    <name>{_text(name, 'label')}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n"
         f"    <difficult>0</difficult>\n    <bndbox>{sides}</bndbox>\n  </object>"
     )
 

@@ -48,7 +48,7 @@ class Annotating:
     force: bool = False
     jobs: int = 0
     failed: dict[str, PellucidError] = field(default_factory=dict)
-    skipped: dict[Path, Path] = field(default_factory=dict)
+    skipped: dict[Path, Path | None] = field(default_factory=dict)
     done: int = 0
     interrupted: bool = False
 
@@ -93,7 +93,13 @@ class Annotating:
         if self._is_drawn(out):
             return photo, out, None
         if out is not None and len(os.fsencode(out.name)) > _MOST_BYTES:
-            return photo, out, ImageError(f"{photo} has too long a name for {out.name} beside it: {_MOST_BYTES} bytes is the most. Rename it.")
+            return (
+                photo,
+                out,
+                ImageError(
+                    f"{photo} cannot be drawn: the name of its copy, {out.name}, would have more than {_MOST_BYTES} bytes. Shorten it."
+                ),
+            )
         try:
             pixels, size_wh = read_working(photo, self.limits, self.maker.short, drawn=out is not None)
             annotation = self.maker(pixels, size_wh)

@@ -67,7 +67,9 @@ def targets(photos: Sequence[FoundPhoto], out: Path | None, *, force: bool = Tru
             f"{out} ends in neither .jpg nor .png, and is no folder that exists. Name a drawn copy so, or make the folder first."
         )
     if folder and os.path.lexists(out) and not out.is_dir():
-        raise InputError(f"{out} is a file, and {len(photos):,} {'photo needs' if len(photos) == 1 else 'photos need'} a folder. Name a folder.")
+        raise InputError(
+            f"{out} is a file, and {len(photos):,} {'photo needs' if len(photos) == 1 else 'photos need'} a folder. Name a folder."
+        )
     files = [out / f"{photo.name}.regions.jpg" if folder else out for photo in photos]
     originals = {_place(photo.file) for photo in photos} | {_identity(photo.file) for photo in photos} - {None}
     owners: dict[str, Path] = {}

@@ -61,10 +61,12 @@ def run_export(request: ExportRequest, library: Path | None, on_progress: Progre
     labels = request.labels if request.labels is not None else labels_of(store, set(photos.digests))
     options = ExportOptions(labels, request.force, request.place, served)
     told = export_photos(request.format, _counted(photos.annotated(rows), len(rows), on_progress), destination, options)
+    written = [row for row in rows if photos.names[row] not in told.photos_left_out]
     return {
         "format": request.format, "destination": str(destination), "photos": told.photos, "regions": told.regions,
-        "without_regions": sum(1 for row in rows if photos.digests[row] not in looked or not looked[photos.digests[row]].regions),
+        "without_regions": sum(1 for row in written if photos.digests[row] not in looked or not looked[photos.digests[row]].regions),
         "not_looked_at": unlooked, "left_out": told.left_out, "labels": list(told.labels), "renamed": told.renamed, "roots": photos.roots,
+        "photos_left_out": told.photos_left_out, "relabelled": told.relabelled,
         "served": str(served) if served is not None else None, "regions_to_find": home.file.regions_to_find,
     }  # fmt: skip
 
@@ -157,7 +159,7 @@ def export(
 
 
 def _summary(outcome: dict[str, Any]) -> None:
-    from .output import console, plain
+    from .output import SHOWN_FAILURES, console, plain
 
     out = console()
     written, without, unlooked = outcome["photos"], outcome["without_regions"], outcome["not_looked_at"]
@@ -171,6 +173,15 @@ def _summary(outcome: dict[str, Any]) -> None:
         )
     if outcome["left_out"]:
         out.print(f"Left out: {many(outcome['left_out'], 'region')} outside of the photo.")
+    if odd := outcome["photos_left_out"]:
+        out.print(f"Left out: {many(len(odd), 'photo')} whose {'name' if len(odd) == 1 else 'names'} the format cannot hold:")
+        for reason in list(odd.values())[:SHOWN_FAILURES]:
+            out.print(plain(f"  {reason}"))
+        if len(odd) > SHOWN_FAILURES:
+            out.print(f"  ... and {len(odd) - SHOWN_FAILURES:,} more: --json names them all")
+    if outcome["relabelled"]:
+        label, name = next(iter(outcome["relabelled"].items()))
+        out.print(plain(f"Labels that the format writes in another way: {len(outcome['relabelled']):,}, such as {label!r} as {name!r}."))
     if len(outcome["roots"]) > 1:
         out.print("Photos of several roots: each photo's name begins with that of its root.")
     if outcome["renamed"]:

@@ -247,6 +247,55 @@ def test_voc_masks_are_indexed_pictures(tmp_path: Path) -> None:
     assert [root.findtext(name) for name in ("folder", "filename", "segmented", "size/width")] == ["été", "плаж 1.png", "1", "40"]
 
 
+CONTROL, BREAK, LONG = "bell\x07.jpg", "two\nlines.jpg", f"{'x' * 251}.jpg"  # a second photo of LONG's stem would have a file of 259 bytes
+ODD_NAMES = {"voc": {CONTROL, BREAK, LONG}, "cvat": {CONTROL}, "yolo": {LONG}, "yolo-segments": {LONG}}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_photos_whose_names_a_format_cannot_hold_are_left_out(name: str, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    (first, *_), paths = sample(masks=False), ["a.jpg", CONTROL, "b.jpg", BREAK, LONG.replace(".jpg", ".png"), LONG, "not text \udcff.jpg"]
+    odd = ODD_NAMES.get(name, set()) | {"not text \\udcff.jpg"}
+    told = export_photos(name, [replace(first, path=path) for path in paths], tmp_path / "out")
+    assert set(told.photos_left_out) == odd
+    assert all("Rename it" in reason for reason in told.photos_left_out.values())
+    assert told.photos == len(paths) - len(odd)
+    assert told.regions == told.photos * len(first.annotation.regions)
+    text = b"".join(file.read_bytes() for file in [tmp_path / "out", *(tmp_path / "out").rglob("*")] if file.is_file())
+    assert (b"bell\x07" in text) is (name == "csv")  # JSON escapes it, YOLO has it in a file's name only
+    if name == "cvat":
+        assert [image.get("name") for image in ET.parse(tmp_path / "out").findall("image")] == [
+            path for path in paths[:-1] if path not in odd
+        ]
+    if name == "voc":
+        listed = (tmp_path / "out/ImageSets/Main/default.txt").read_text().splitlines()
+        assert listed == ["a", "b", LONG.removesuffix(".jpg")]
+        assert sorted(file.stem for file in (tmp_path / "out/Annotations").iterdir()) == listed
+    with pytest.raises(InputError, match="No photo has a name"):
+        export_photos(name, [replace(first, path=paths[-1])], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_labels_that_the_label_map_of_voc_cannot_hold(given: bool, tmp_path: Path) -> None:
+    """A name ends at a colon, a line that starts with # is a comment, and "background" is there already: all files have the names that can be told apart."""
+    labels = ["car: red", "#1", "car_ red", "background", " dog", "C#"]
+    photos = [AnnotatedPhoto("a.png", Annotation(SIZE, tuple(Region((0, 0, 4, 4), label) for label in labels), "tiny-1"))]
+    told = export_photos("voc", photos, tmp_path / "out", ExportOptions(labels=tuple(labels) if given else None))
+    plain, mapped = (
+        ("car_ red-2", "car_ red") if given else ("car_ red", "car_ red-2")
+    )  # known before, a label that needs no change has none
+    names = [plain, "_1", mapped, "background-2", "dog", "C#"]
+    lines = (tmp_path / "out/labelmap.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(":")[0] for line in lines if not line.startswith("#")] == ["background", *names]
+    assert {line.count(":") for line in lines} == {3}
+    assert (tmp_path / "out/labels.txt").read_text(encoding="utf-8").splitlines() == ["background", *names]
+    assert [node.text for node in ET.parse(tmp_path / "out/Annotations/a.xml").findall("object/name")] == names
+    assert told.labels == tuple(labels)
+    assert told.relabelled == {label: name for label, name in zip(labels, names, strict=True) if label != name}
+
+
 def test_the_palette_of_voc() -> None:
     """The colours that the development kit documents for its first classes, the twentieth, and "void"."""
     colours = [tuple(voc_palette()[3 * at : 3 * at + 3]) for at in (0, 1, 2, 3, 15, 20, 255)]

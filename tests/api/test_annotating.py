@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from annotate import Rle, decode_mask
+from api import drawing
 from api.annotating import Annotating
 from preprocess import read_image
 
@@ -117,10 +118,83 @@ def test_a_folder_goes_on_after_what_cannot_be_read(annotate: Command, tmp_path:
     assert ran.code == 0
     assert "1 file could not be annotated:" in ran.out
     assert "broken.jpg" in ran.out
-    assert sorted(file.name for file in out.iterdir()) == ["a.jpg.regions.jpg", "b.png.regions.jpg", "c.jpg.regions.jpg"]
+    drawn = ["a.jpg.regions.jpg", "b.png.regions.jpg", "sub/c.jpg.regions.jpg"]
+    assert sorted(file.relative_to(out).as_posix() for file in out.rglob("*.*")) == drawn
     told = annotate(folder, "--json").json
     assert [Path(row["file"]).name for row in told["photos"]] == ["a.jpg", "b.png", "c.jpg"]
     assert [Path(name).name for name in told["failed"]] == ["broken.jpg"]
+
+
+def test_a_run_goes_on_where_it_ended(annotate: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "drawn"
+    photos = [write_photo(folder / name) for name in ("a.jpg", "sub/a.jpg", "sub/deep/a.jpg")]  # one name in every subfolder
+    assert annotate(folder, "--draw", out).code == 0
+    copies = [out / f"{name}.regions.jpg" for name in ("a.jpg", "sub/a.jpg", "sub/deep/a.jpg")]
+    assert sorted(file for file in out.rglob("*") if file.is_file()) == sorted(copies)
+    copies[1].unlink()
+    copies[0].write_bytes(b"mine")
+    again = annotate(folder, "--draw", out)
+    assert again.code == 0
+    assert "2 drawn before, skipped; --force draws them anew" in again.out
+    assert f"Drawn: {copies[1]}" in again.out
+    assert f"Drawn: {copies[2]}" not in again.out
+    assert (copies[0].read_bytes(), read_image(copies[1]).pixels.shape) == (b"mine", (120, 160, 3))
+    copies[2].unlink()
+    told = annotate(folder, "--draw", out, "--json").json
+    assert told["skipped"] == [{"file": str(photo), "drawn": str(copy)} for photo, copy in zip(photos[:2], copies[:2], strict=True)]
+    assert [(row["file"], row["drawn"]) for row in told["photos"]] == [(str(photos[2]), str(copies[2]))]
+    forced = annotate(folder, "--draw", out, "--force", "--json").json
+    assert (len(forced["photos"]), forced["skipped"]) == (3, [])
+    assert read_image(copies[0]).pixels.shape == (120, 160, 3)
+
+
+def test_one_photo_is_skipped_in_a_folder_and_refused_as_a_file(annotate: Command, tmp_path: Path) -> None:
+    photo, out = write_photo(tmp_path / "photos" / "a.jpg"), tmp_path / "drawn"
+    assert annotate(photo.parent, "--draw", out).code == 0  # a folder was named, so that OUT is one
+    copy = out / "a.jpg.regions.jpg"
+    for named in (photo, photo.parent):
+        ran = annotate(named, "--draw", out)
+        assert (ran.code, "1 drawn before, skipped" in ran.out) == (0, True)
+    refused = annotate(photo, "--draw", copy)
+    assert (refused.code, "--force" in refused.err) == (2, True)
+
+
+def test_a_copy_that_another_run_has_drawn_meanwhile(annotate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "drawn"
+    write_photo(folder / "a.jpg"), write_photo(folder / "b.jpg")
+    real = drawing.read_working
+
+    def meanwhile(photo: Path, *rest: Any, **more: Any) -> Any:
+        if photo.name == "a.jpg":
+            out.mkdir()
+            (out / "a.jpg.regions.jpg").write_bytes(b"theirs")
+        return real(photo, *rest, **more)
+
+    monkeypatch.setattr(drawing, "read_working", meanwhile)
+    ran = annotate(folder, "--draw", out, "--jobs", 1)
+    assert (ran.code, "1 drawn before, skipped" in ran.out) == (0, True), ran.err
+    assert (out / "a.jpg.regions.jpg").read_bytes() == b"theirs"
+    assert (out / "b.jpg.regions.jpg").exists()
+
+
+def test_a_copy_that_would_have_too_long_a_name_is_a_failure_of_its_own(annotate: Command, tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos" / f"{'x' * 240}.jpg"), write_photo(tmp_path / "photos" / "y.jpg")
+    told = annotate(tmp_path / "photos", "--draw", tmp_path / "drawn", "--json").json
+    assert [Path(row["file"]).name for row in told["photos"]] == ["y.jpg"]
+    assert ["more than 255 bytes" in reason for reason in told["failed"].values()] == [True]
+
+
+def test_copies_are_never_drawn_over_photos_of_subfolders(annotate: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "drawn"
+    photo = write_photo(folder / "sub" / "a.jpg")
+    odd = write_photo(folder / "sub" / "a.jpg.regions.jpg")  # named as a copy, and given by its own name
+    before = odd.read_bytes()
+    out.mkdir()
+    (out / "sub").symlink_to(folder / "sub")
+    for arguments in ((folder, odd, "--draw", out), (photo, odd, "--draw", photo.parent)):
+        ran = annotate(*arguments, "--force")
+        assert (ran.code, "originals are never written to" in ran.err) == (2, True)
+    assert odd.read_bytes() == before
 
 
 def test_what_was_drawn_into_the_folder_is_not_a_photo_of_it(annotate: Command, tmp_path: Path) -> None:
@@ -192,6 +266,12 @@ def test_an_interrupt_ends_with_what_was_found(
             raise KeyboardInterrupt
         return real(self, task)
 
+    with monkeypatch.context() as patch:
+        patch.setattr(Annotating, "_one", interrupted)
+        ran = annotate(tmp_path / "photos", "--draw", tmp_path / "drawn", "--jobs", 1)
+    assert (ran.code, "run the same command to go on" in ran.out) == (130, True)
+    assert "2 drawn before, skipped" in annotate(tmp_path / "photos", "--draw", tmp_path / "drawn").out
+    assert len(list((tmp_path / "drawn").iterdir())) == 4
     monkeypatch.setattr(Annotating, "_one", interrupted)
     ran = annotate(tmp_path / "photos", "--json", "--jobs", 1)
     assert ran.code == 130

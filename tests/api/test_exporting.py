@@ -291,6 +291,27 @@ class TestExport:
         assert "Another photo has the same name but for its ending: 1 photo, such as one/a.png, whose files are one/a.png.*" in ran.out
         assert (place.folder / "out/labels/one/a.png.txt").exists()
 
+    @pytest.mark.parametrize("name", ["voc", "cvat"])
+    def test_one_odd_name_does_not_stop_the_rest(self, place: Place, paint: Any, name: str) -> None:
+        file, library = paint(place.folder / "one/bell\x07.png", seed=9, size=SIZE), Library(place.library)
+        with library.locked("test"):
+            Store(library).put_images([_row(place.folder / "one", file, hashlib.sha256(file.read_bytes()).hexdigest())])
+        told = place.export("--all-photos", name=name, out="out")
+        assert (told["photos"], told["regions"], told["without_regions"]) == (5, 4, 2)
+        assert list(told["photos_left_out"]) == ["one/bell\x07.png"]
+        assert "which XML cannot hold" in told["photos_left_out"]["one/bell\x07.png"]
+        ran = place.run("export", name, place.folder / "other", "--all-photos")
+        assert (ran.code, "\x07" in ran.out) == (0, False)
+        assert "Left out: 1 photo whose name the format cannot hold:\n  The path 'one/bell\\x07.png' has the character" in ran.out
+        ran = place.run("export", name, place.folder / "none", "--all-photos", "--where", "path like 'bell%'")
+        assert (ran.code, "nothing was written" in ran.err, (place.folder / "none").exists()) == (2, True, False)
+
+    def test_labels_that_voc_cannot_hold_are_told(self, place: Place) -> None:
+        place.put(**{"two/a.png": machine(Region((0, 0, 4, 4), "car: red"))})
+        assert place.export(name="voc", out="out")["relabelled"] == {"car: red": "car_ red"}
+        ran = place.run("export", "voc", place.folder / "other")
+        assert "Labels that the format writes in another way: 1, such as 'car: red' as 'car_ red'." in ran.out
+
 
 class TestImport:
     def test_an_edit_comes_back(self, place: Place) -> None:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from annotate import Annotation, Region, Rle, decode_mask, encode_mask
-from api.drawing import annotation_dict, draw_copy, photos_of, read_working, regions_table, targets
+from api.draw_plan import FoundPhoto, photos_of, targets
+from api.drawing import annotation_dict, draw_copy, read_working, regions_table
 from api.segmenting import words_of
 from preprocess import InputError, Limits
 
@@ -168,24 +169,49 @@ def test_drawing_fits_regions_to_the_picture(tmp_path: Path) -> None:
         draw_copy(np.full((45, 75, 3), 200, np.uint8), annotation(), tmp_path / "a.png", force=False)
 
 
+def named(file: Path) -> FoundPhoto:
+    return FoundPhoto(file, file.name, named=True)
+
+
 def test_targets_of_several_photos(tmp_path: Path) -> None:
-    photos = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "y.webp"]
+    photos = [named(tmp_path / "a" / "x.jpg"), named(tmp_path / "b" / "y.webp")]
     assert targets(photos, None) == [None, None]
     assert targets(photos, tmp_path / "out") == [tmp_path / "out" / "x.jpg.regions.jpg", tmp_path / "out" / "y.webp.regions.jpg"]
     with pytest.raises(InputError, match="would both be drawn as"):
-        targets([tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg"], tmp_path / "out")
+        targets([named(tmp_path / "a" / "x.jpg"), named(tmp_path / "b" / "x.jpg")], tmp_path / "out")
+    trees = [FoundPhoto(tmp_path / root / "sub" / "x.jpg", "sub/x.jpg", named=False) for root in ("a", "b")]
+    assert targets(trees[:1], tmp_path / "out") == [tmp_path / "out" / "sub" / "x.jpg.regions.jpg"]
+    with pytest.raises(InputError, match="would both be drawn as"):
+        targets(trees, tmp_path / "out")
     (tmp_path / "out").write_text("a file")
     with pytest.raises(InputError, match="need a folder"):
         targets(photos, tmp_path / "out")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "x.jpg.regions.jpg").write_text("there")
+    assert targets(photos[:1], tmp_path / "there", force=False) == [tmp_path / "there" / "x.jpg.regions.jpg"]  # which is skipped
+    (tmp_path / "there.jpg").write_text("there")
     with pytest.raises(InputError, match="exists already"):
-        targets(photos[:1], tmp_path / "there", force=False)
+        targets(photos[:1], tmp_path / "there.jpg", force=False)
+    with pytest.raises(InputError, match="neither .jpg nor .png"):
+        targets(photos[:1], tmp_path / "elsewhere")
 
 
-def test_photos_are_named_once(photo: Path) -> None:
+def test_photos_are_named_once(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(flag()).save(photo.with_name(".hidden.png"))
-    assert photos_of([photo, photo.parent]) == ([photo], {})
+    assert photos_of([photo, photo.parent]) == ([named(photo)], {})
+    monkeypatch.chdir(photo.parent)
+    assert photos_of([Path(photo.name), Path()]) == ([named(Path(photo.name))], {})
+    assert photos_of([photo.parent.parent, photo]) == ([FoundPhoto(photo, "photos/flag.png", named=False)], {})
+
+
+def test_a_tree_is_drawn_into_folders_of_the_same_names(segment: Command, photo: Path, tmp_path: Path) -> None:
+    (photo.parent / "sub").mkdir()
+    Image.fromarray(flag()[::-1]).save(photo.parent / "sub" / photo.name)
+    out = tmp_path / "out"
+    assert segment(photo.parent, "--labels", "red", "--draw", out).code == 0
+    assert sorted(file.relative_to(out).as_posix() for file in out.rglob("*.jpg")) == ["flag.png.regions.jpg", "sub/flag.png.regions.jpg"]
+    told = segment(photo.parent, "--labels", "red", "--draw", out, "--json").json
+    assert (told["photos"], [Path(row["file"]).name for row in told["skipped"]]) == ([], ["flag.png", "flag.png"])
 
 
 def test_large_photos_are_worked_on_at_a_reduced_size(tmp_path: Path) -> None:
