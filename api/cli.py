@@ -110,7 +110,8 @@ def search(
     """Find photos by words, by a picture, or by both."""
     from preprocess import is_photo
 
-    from .output import hits_table, plain, print_json
+    from .hits_output import hits_table
+    from .output import plain, print_json
     from .wiring import run_search
 
     if as_json and paths:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer import Report
-    from search import Hit, RegionHit
 
 SHOWN_FAILURES = 20
 
@@ -40,42 +39,6 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def hits_table(hits: Sequence[Hit], title: str | None = None) -> None:
-    """Similarity, date and path of each hit, best first; beside the photo's own similarity its best region, in brackets where the photo as a whole matched better."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from search import PLAIN
-
-    table = Table(title=title and Text(plain(title)), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("similarity", justify="right")
-    table.add_column("z", justify="right")
-    table.add_column("taken")
-    several = any(hit.enhancer != PLAIN for hit in hits)  # most searches find no dehazed version
-    if several:
-        table.add_column("version")
-    by_region = any(hit.region is not None for hit in hits)
-    if by_region:
-        table.add_column("best region")
-    table.add_column("photo", overflow="fold")
-    for hit in hits:
-        taken = str(hit.columns.get("taken_at") or "")[:10]
-        version = ["dehazed" if hit.enhancer != PLAIN else ""] if several else []
-        words = _region_words(hit.region)
-        region = [Text(words if hit.matched == "region" or not words else f"({words})")] if by_region else []
-        table.add_row(f"{hit.similarity:.3f}", f"{hit.z:+.1f}", taken, *version, *region, Text(plain(hit.file)))
-    console().print(table)
-
-
-def _region_words(region: RegionHit | None) -> str:
-    """Its label, similarity, z and box: `dog 0.312 +2.4 at 120,40 300×220`."""
-    if region is None:
-        return ""
-    x1, y1, x2, y2 = (round(value) for value in region.box_xyxy)
-    return f"{plain(region.label)} {region.similarity:.3f} {region.z:+.1f} at {x1},{y1} {x2 - x1}×{y2 - y1}"
-
-
 def report_summary(report: Report) -> None:
     """What a build did, in a few lines, failures last."""
     out = console()
@@ -90,6 +53,10 @@ def report_summary(report: Report) -> None:
         kinds = sorted(report.passed.suffixes.items(), key=lambda item: (-item[1], item[0]))
         out.print(
             f"Left alone, not photos: {', '.join(f'{count} {plain(suffix)}' for suffix, count in kinds[:8])}{', ...' if len(kinds) > 8 else ''}"
+        )
+    if report.regions_gone:
+        out.print(
+            f"{report.regions_gone:,} {'region' if report.regions_gone == 1 else 'regions'} that machines found went; what people drew stays."
         )
     if report.annotated:
         out.print(

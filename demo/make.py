@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from api.output import console, hits_table, progress_bar, report_summary
+from api.hits_output import hits_table
+from api.output import console, progress_bar, report_summary
 from api.sheet import Answered, contact_sheet
 from api.wiring import write_text
 from indexer import BuildOptions, build

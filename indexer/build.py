@@ -209,7 +209,7 @@ class _Build:
         if self.rule.dehazer is None:
             self.store.forget_dehazed(self.rule.id)
         if self.stage.maker is None:
-            self.store.regions.drop_machine()
+            report.regions_gone = self.store.regions.drop_machine()
         done = replace(self.library.file, dehaze_rule=self.rule.id, regions_maker=self.stage.id)
         if done != self.library.file:  # all roots were visited then; a build that was killed does so again
             self.library.write(done)

@@ -19,7 +19,8 @@ class Report:
 
     Of the `photos` in the library, `without_vector` lack one of this `recipe`, which the command `finish` makes. `searches_use` is the encoder
     that searches use; where it is another, the command `switch` changes that. `replaced` are past versions that this recipe took over from.
-    `dehazed` of the files that were read can now be found through a dehazed version too. In `annotated` photos, `regions` were found.
+    `dehazed` of the files that were read can now be found through a dehazed version too. In `annotated` photos, `regions` were found;
+    `regions_gone` of machines went because none are wanted any more.
     """
 
     total: int = 0
@@ -37,6 +38,7 @@ class Report:
     dehazed: int = 0
     annotated: int = 0
     regions: int = 0
+    regions_gone: int = 0
     photos: int = 0
     without_vector: int = 0
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "annotated", "regions", "photos", "without_vector",
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "annotated", "regions", "regions_gone", "photos", "without_vector",
                  "recipe", "searches_use", "finish", "switch", "replaced", "precision_note")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "failed": self.failed,

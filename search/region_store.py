@@ -112,10 +112,11 @@ class RegionStore:
         else:
             self.tables.append("annotations", table)
 
-    def drop_machine(self) -> None:
-        """Forget which regions machines found; their rows go when the store is swept."""
-        machines = sorted({annotated.maker for annotated in self.annotations().values() if not annotated.human})
-        self.tables.delete("annotations", [f"maker = {quote(maker)}" for maker in machines])
+    def drop_machine(self) -> int:
+        """Forget which regions machines found; their rows go when the store is swept. How many regions these were."""
+        machines = [annotated for annotated in self.annotations().values() if not annotated.human]
+        self.tables.delete("annotations", [f"maker = {quote(maker)}" for maker in sorted({annotated.maker for annotated in machines})])
+        return sum(annotated.regions for annotated in machines)
 
     # Vectors
 

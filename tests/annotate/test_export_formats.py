@@ -9,7 +9,7 @@ import io
 import json
 import warnings
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotate.export import export_photos
+from annotate.export import EXPORTERS, export_photos
 from annotate.export_label_studio import brush_runs
 from annotate.export_run import AnnotatedPhoto, ExportOptions, PhotoFacts
 from annotate.export_shapes import as_one_ring, exact_ring, fill
@@ -253,8 +253,6 @@ ODD_NAMES = {"voc": {CONTROL, BREAK, LONG}, "cvat": {CONTROL}, "yolo": {LONG}, "
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_photos_whose_names_a_format_cannot_hold_are_left_out(name: str, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     (first, *_), paths = sample(masks=False), ["a.jpg", CONTROL, "b.jpg", BREAK, LONG.replace(".jpg", ".png"), LONG, "not text \udcff.jpg"]
     odd = ODD_NAMES.get(name, set()) | {"not text \\udcff.jpg"}
     told = export_photos(name, [replace(first, path=path) for path in paths], tmp_path / "out")
@@ -262,8 +260,6 @@ def test_photos_whose_names_a_format_cannot_hold_are_left_out(name: str, tmp_pat
     assert all("Rename it" in reason for reason in told.photos_left_out.values())
     assert told.photos == len(paths) - len(odd)
     assert told.regions == told.photos * len(first.annotation.regions)
-    text = b"".join(file.read_bytes() for file in [tmp_path / "out", *(tmp_path / "out").rglob("*")] if file.is_file())
-    assert (b"bell\x07" in text) is (name == "csv")  # JSON escapes it, YOLO has it in a file's name only
     if name == "cvat":
         assert [image.get("name") for image in ET.parse(tmp_path / "out").findall("image")] == [
             path for path in paths[:-1] if path not in odd

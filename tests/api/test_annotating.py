@@ -140,7 +140,11 @@ def test_a_run_goes_on_where_it_ended(annotate: Command, tmp_path: Path) -> None
     assert f"Drawn: {copies[2]}" not in again.out
     assert (copies[0].read_bytes(), read_image(copies[1]).pixels.shape) == (b"mine", (120, 160, 3))
     copies[2].unlink()
+    whole = photos[0].read_bytes()
+    photos[0].write_bytes(b"\xff\xd8\xff no photo")  # what is skipped is not read
     told = annotate(folder, "--draw", out, "--json").json
+    photos[0].write_bytes(whole)
+    assert told["failed"] == {}
     assert told["skipped"] == [{"file": str(photo), "drawn": str(copy)} for photo, copy in zip(photos[:2], copies[:2], strict=True)]
     assert [(row["file"], row["drawn"]) for row in told["photos"]] == [(str(photos[2]), str(copies[2]))]
     forced = annotate(folder, "--draw", out, "--force", "--json").json

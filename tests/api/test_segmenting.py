@@ -192,7 +192,7 @@ def test_targets_of_several_photos(tmp_path: Path) -> None:
     (tmp_path / "there.jpg").write_text("there")
     with pytest.raises(InputError, match="exists already"):
         targets(photos[:1], tmp_path / "there.jpg", force=False)
-    with pytest.raises(InputError, match="neither .jpg nor .png"):
+    with pytest.raises(InputError, match=r"neither \.jpg nor \.png"):
         targets(photos[:1], tmp_path / "elsewhere")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from api.output import hits_table
+from api.hits_output import hits_table
 from api.sheet import FRAME_WH, STYLE, Answered, contact_sheet, placed
 from api.wiring import write_text
 from preprocess import InputError, PellucidError, StorageFull

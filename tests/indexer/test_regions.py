@@ -148,7 +148,7 @@ def test_without_a_maker_machine_regions_go(
     build(library, [mixed], encoder, WITH)
     no_decoding()
     report = build(library, [mixed], encoder, replace(AGAIN, regions="none"))
-    assert counts(report) == {"same": 12}
+    assert (counts(report), report.regions_gone) == ({"same": 12}, 22)
     assert (Store(library).regions.annotations(), vectored(library), kept(library)["red.png"]) == ({}, set(), [])
     assert open_derived(library).regions is None
     assert ask(library, encoder, "blue")[0].region is None
