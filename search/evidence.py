@@ -25,6 +25,10 @@ SHARPNESS = 2.0
 """Of the smooth maximum of both standard scores: at equal ones it adds log(2) / 2 = 0.35, since two that agree are more than one; far apart, it is the larger. With
 the built-in encoder it finds as many small objects as the plain maximum, which loses a point on captions of whole scenes (docs/regions.md)."""
 
+PRIOR_REGIONS = 2
+"""Regions that the photo's own score counts for: the best of few says less than the best of many, so its score is drawn towards the photo's. Without this, photos
+whose segmenter found little lose two points on captions."""
+
 _TYPICAL_WEIGHT = 20  # photos that a typical deviation counts for, as in Spread.deviation
 
 
@@ -115,7 +119,8 @@ class Evidence:
         photos = np.unique(np.concatenate([regions.owners(rows), near.photos]))
         if not near.more:  # no photo is left
             return photos, -np.inf
-        return photos, float(self._better((near.least - self.mean) / self.deviation, of_region if more else -np.inf))
+        of_photo = (near.least - self.mean) / self.deviation
+        return photos, float(self._better(of_photo, max(of_photo, of_region) if more else -np.inf))
 
     def _better(self, scores: Any, region_scores: Any) -> Any:
         """A smooth maximum, log(exp(s·a) + exp(s·b)) / s."""
@@ -128,9 +133,9 @@ class Evidence:
             raise ValueError("there are no regions")
         similarities, enhancers = self._similarities(photos)
         scores = (similarities - self.mean) / self.deviation
-        best, rows = regions.best(self.vector, photos, self.regions_among)
+        best, rows, counts = regions.best(self.vector, photos, self.regions_among)
         region_scores = np.where(rows >= 0, (best - self.region_mean) / self.region_deviation, -np.inf).astype(np.float32)
-        evidence = self._better(scores, region_scores) if within == "both" else region_scores
+        evidence = self._better(scores, drawn(scores, region_scores, counts)) if within == "both" else region_scores
         order = np.argsort(-evidence, kind="stable")
         names = [enhancers[at] for at in order.tolist()]
         return Ranked(
@@ -151,6 +156,12 @@ class Evidence:
                 if similarity > similarities[at]:
                     similarities[at], enhancers[at] = similarity, derived.enhancers[derived.makers[version]]
         return np.asarray(similarities, np.float32), enhancers
+
+
+def drawn(scores: Vectors, region_scores: Vectors, counts: NDArray[np.int64]) -> Vectors:
+    """Scores of the photos' best regions, drawn towards the photos' own, the more the fewer regions there were; -inf stays, where there are none."""
+    mixed = (counts * np.where(counts > 0, region_scores, 0) + PRIOR_REGIONS * scores) / (counts + PRIOR_REGIONS)
+    return np.asarray(np.where(counts > 0, mixed, -np.inf), np.float32)
 
 
 def nearest_photos(derived: Derived, vector: Vectors, wide: int, among: NDArray[np.int64] | None) -> Nearest:

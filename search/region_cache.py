@@ -55,8 +55,11 @@ class RegionIndex:
         ends = np.cumsum(counts)
         return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
 
-    def best(self, vector: Vectors, photos: NDArray[np.int64], among: NDArray[np.int64] | None = None) -> tuple[Vectors, NDArray[np.int64]]:
-        """Of each of the photos, the similarity of its most similar region to a unit row, and that region's row; -1 where it has none `among` the rows."""
+    def best(
+        self, vector: Vectors, photos: NDArray[np.int64], among: NDArray[np.int64] | None = None
+    ) -> tuple[Vectors, NDArray[np.int64], NDArray[np.int64]]:
+        """Of each of the photos, the similarity of its most similar region to a unit row, that region's row, -1 where it has none `among` the rows, and how
+        many it has among them."""
         rows = self.rows_of(photos)
         owners = np.repeat(np.arange(len(photos)), np.asarray(self.starts[photos + 1]) - np.asarray(self.starts[photos]))
         if among is not None:
@@ -67,13 +70,13 @@ class RegionIndex:
         owner, first = np.unique(owners[order], return_index=True)
         most, best = np.zeros(len(photos), np.float32), np.full(len(photos), -1)
         most[owner], best[owner] = similarities[order[first]], rows[order[first]]
-        return most, best
+        return most, best, np.bincount(owners, minlength=len(photos))
 
     def null(self, vector: Vectors) -> tuple[float, float, int]:
         """Mean and deviation of the photos' best similarities to a unit row, over a sample of the photos, and how many that were."""
         photos = self.photos
         sample = photos[np.unique(np.linspace(0, len(photos) - 1, min(SAMPLE_PHOTOS, len(photos))).astype(np.int64))]
-        best, _ = self.best(vector, sample)
+        best, _, _ = self.best(vector, sample)
         return float(best.mean()), float(best.std()), len(best)
 
 

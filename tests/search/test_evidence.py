@@ -13,7 +13,7 @@ from annotate import Annotation, Region
 from preprocess import FilterError, QueryError, UnknownName
 from search import Derived, Library, Query, Recipe, Store, Term, make_derived, matching_vectors, normalize, open_derived
 from search import filter as filter_module
-from search.evidence import SHARPNESS, Evidence
+from search.evidence import PRIOR_REGIONS, SHARPNESS, Evidence
 from search.hits import nearest_hits
 from search.query import Within
 
@@ -57,7 +57,8 @@ def naive(derived: Derived, evidence: Evidence, within: Within, photos: range | 
         rows = range(int(derived.regions.starts[photo]), int(derived.regions.starts[photo + 1]))
         best = max((float((derived.regions.nearest.rows(np.array([row])) @ evidence.vector)[0]) for row in rows), default=-np.inf)
         region = (best - evidence.region_mean) / evidence.region_deviation
-        both = np.log(np.exp(SHARPNESS * own) + np.exp(SHARPNESS * region)) / SHARPNESS
+        mixed = (len(rows) * region + PRIOR_REGIONS * own) / (len(rows) + PRIOR_REGIONS) if rows else -np.inf
+        both = np.log(np.exp(SHARPNESS * own) + np.exp(SHARPNESS * mixed)) / SHARPNESS
         value = {"images": own, "regions": region, "both": both}[within]
         if value > -np.inf:
             out.append((value, photo))
