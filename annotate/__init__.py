@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from preprocess import lazy_names
 
 if TYPE_CHECKING:
     from .add import AddSegmenterOptions, add_segmenter
@@ -162,8 +163,6 @@ _HOMES = {
     ),
     "verify": ("find_segmenter_faults",),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "CONTEXTS", "EXPORTERS", "FORMATS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions",
     "AnnotatedPhoto", "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions",
@@ -178,13 +177,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,10 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from preprocess import InputError, StorageFull
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_serial = itertools.count()
+from preprocess import FULL, InputError, StorageFull, move_to_new, temporary_beside
 
 
 @contextmanager
@@ -28,7 +23,7 @@ def whole_file(file: Path, *, force: bool) -> Iterator[Path]:
     check_free(file, "file", force=force)
     with _errors(file):
         _make_folder(file.parent)
-        fresh = file.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
+        fresh = temporary_beside(file)
         try:
             yield fresh
             with fresh.open("rb+") as stream:
@@ -36,7 +31,7 @@ def whole_file(file: Path, *, force: bool) -> Iterator[Path]:
             if force:
                 fresh.replace(file)
             else:
-                _move_to_new(fresh, file)
+                move_to_new(fresh, file)
         finally:
             fresh.unlink(missing_ok=True)
 
@@ -54,7 +49,7 @@ def whole_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     check_free(folder, "folder", force=force)
     with _errors(folder):
         _make_folder(folder.parent)
-        fresh = folder.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
+        fresh = temporary_beside(folder)
         fresh.mkdir()
         try:
             yield fresh
@@ -129,23 +124,11 @@ def _errors(path: Path) -> Iterator[None]:
             f"{error.filename or path} exists already. Name another destination, or replace its files with --force."
         ) from error
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(f"{path} could not be written: {error.strerror}. Free some space and run the same command again.") from error
         hidden = error.filename is None or ".pellucid-" in str(error.filename)  # the temporary name, which nobody has given
         where = path if hidden else error.filename
         raise InputError(f"{where} cannot be used: {error.strerror or error}. Name a place that can be written to.") from error
-
-
-def _move_to_new(fresh: Path, file: Path) -> None:
-    """Rename, unless there is a file of that name by now: `rename` alone would replace it."""
-    try:
-        file.hardlink_to(fresh)
-    except FileExistsError:
-        raise
-    except OSError:  # exFAT and some network disks have no hard links
-        if os.path.lexists(file):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None
-        fresh.rename(file)
 
 
 def _merge(fresh: Path, folder: Path) -> None:

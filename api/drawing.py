@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess import InputError, read_image, reduced, write_whole
+from preprocess import DECODE_MARGIN, InputError, read_image, reduced, write_whole
 
 from .draw_plan import WRITERS
 from .output import console, plain
@@ -33,7 +33,7 @@ def read_working(file: Path, limits: Limits, short: int, *, drawn: bool = False)
         ImageError: see `preprocess.read_image`.
     """
     wanted = max(short, DRAWN_SHORT) if drawn else short
-    photo = read_image(file, limits, side=-(-wanted // 3))  # a photo decoded at a smaller scale still has three times that
+    photo = read_image(file, limits, side=-(-wanted // DECODE_MARGIN))  # which a photo decoded at a smaller scale still has
     return reduced(photo.pixels, wanted, MOST_PIXELS), (photo.width, photo.height)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from preprocess import InputError, WeightsError, choose
 
-from .output import console, plain
+from .output import console, megabytes, plain
 
 if TYPE_CHECKING:
     from search import Terms
@@ -155,7 +155,7 @@ def print_added(facts: Mapping[str, Any]) -> None:
     """What was added and how to use it."""
     out = console()
     out.print(
-        f"Added {facts['name']}: dimension {facts['dim']}, {_megabytes(facts['bytes'])}, licence {plain(facts['licence'])}, in {facts['path']}"
+        f"Added {facts['name']}: dimension {facts['dim']}, {megabytes(facts['bytes'])}, licence {plain(facts['licence'])}, in {facts['path']}"
     )
     out.print(f"Use it: pellucid index --encoder {facts['name']}")
 
@@ -169,10 +169,10 @@ def print_models(facts: Mapping[str, Any]) -> None:
     here = Table("name", "dim", "precision", "size", "licence", "source", "folder", box=box.SIMPLE_HEAD, pad_edge=False)
     for model in facts["models"]:
         if "error" in model:
-            here.add_row(plain(model["name"]), "", "damaged", _megabytes(model["bytes"]), "", "", plain(model["path"]))
+            here.add_row(plain(model["name"]), "", "damaged", megabytes(model["bytes"]), "", "", plain(model["path"]))
             continue
         kinds = ", ".join(model["precisions"]) + (", torch" if model["torch"] else "")
-        cells = (model["name"], str(model["dim"]), kinds, _megabytes(model["bytes"]), model["licence"], model["source"], model["path"])
+        cells = (model["name"], str(model["dim"]), kinds, megabytes(model["bytes"]), model["licence"], model["source"], model["path"])
         here.add_row(*map(plain, cells))
     out.print(here)
     out.print(f"Models that are added lie in {plain(facts['folder'])}")
@@ -198,10 +198,6 @@ def print_verified(facts: Mapping[str, Any]) -> None:
             out.print(f"{plain(model['name'])}: whole, and it answers.")
         for fault in model["faults"]:
             out.print(plain(f"{model['name']}: {fault['file']}: {fault['what']}. {fault['remedy']}"))
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
 
 
 def _percent(value: float | None) -> str:

@@ -116,11 +116,11 @@ def removed_summary(outcome: dict[str, Any]) -> None:
     if outcome["recipes"]:
         out.print(
             plain(
-                f"Removed {outcome['vectors']:,} vectors by {outcome['encoder']!r} from {outcome['library']}: {_megabytes(outcome['vectors_bytes'])}."
+                f"Removed {outcome['vectors']:,} vectors by {outcome['encoder']!r} from {outcome['library']}: {megabytes(outcome['vectors_bytes'])}."
             )
         )
     if outcome["folder"] is not None:
-        out.print(plain(f"Removed {outcome['folder']}: {_megabytes(outcome['model_bytes'])}."))
+        out.print(plain(f"Removed {outcome['folder']}: {megabytes(outcome['model_bytes'])}."))
 
 
 def comparison_summary(facts: dict[str, Any]) -> None:
@@ -146,12 +146,13 @@ def comparison_summary(facts: dict[str, Any]) -> None:
         )
     for name, cost in zip(names, (first, second), strict=True):
         out.print(
-            f"{name}: vectors {_megabytes(cost['vectors_bytes'])}, index {_megabytes(cost['index_bytes'])}, model {_megabytes(cost['model_bytes'])} on "
-            f"disk; about {_megabytes(cost['memory_bytes'])} of memory in a search."
+            f"{name}: vectors {megabytes(cost['vectors_bytes'])}, index {megabytes(cost['index_bytes'])}, model {megabytes(cost['model_bytes'])} on "
+            f"disk; about {megabytes(cost['memory_bytes'])} of memory in a search."
         )
 
 
-def _megabytes(count: int) -> str:
+def megabytes(count: float) -> str:
+    """A number of bytes for people."""
     return f"{count / 1e6:,.1f} MB"
 
 

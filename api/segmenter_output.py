@@ -9,7 +9,7 @@ from typing import Any
 from preprocess import InputError, WeightsError, choose
 
 from .model_output import faults_of
-from .output import console, plain
+from .output import console, megabytes, plain
 
 _SHOWN_LABELS = 6
 
@@ -81,7 +81,7 @@ def print_added(facts: Mapping[str, Any]) -> None:
     out = console()
     out.print(
         plain(
-            f"Added {facts['name']}: {facts['arch']}, {len(facts['labels'])} labels, {_megabytes(facts['bytes'])}, licence {facts['licence']}, in "
+            f"Added {facts['name']}: {facts['arch']}, {len(facts['labels'])} labels, {megabytes(facts['bytes'])}, licence {facts['licence']}, in "
             f"{facts['path']}"
         )
     )
@@ -97,11 +97,11 @@ def print_segmenters(facts: Mapping[str, Any]) -> None:
     table = Table("name", "network", "labels", "short side", "size", "licence", "source", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in facts["segmenters"]:
         if "error" in row:
-            table.add_row(plain(row["name"]), "damaged", "", "", _megabytes(row["bytes"]), "", "")
+            table.add_row(plain(row["name"]), "damaged", "", "", megabytes(row["bytes"]), "", "")
             continue
         more = len(row["labels"]) - _SHOWN_LABELS
         labels = ", ".join(row["labels"][:_SHOWN_LABELS]) + (f" and {more} more" if more > 0 else "")
-        cells = (row["name"], row["arch"], labels, str(row["short"] or "any"), _megabytes(row["bytes"]), row["licence"], row["source"])
+        cells = (row["name"], row["arch"], labels, str(row["short"] or "any"), megabytes(row["bytes"]), row["licence"], row["source"])
         table.add_row(*map(plain, cells))
     out.print(table)
     out.print(f"Segmenters that are added lie in {plain(facts['folder'])}")
@@ -110,8 +110,4 @@ def print_segmenters(facts: Mapping[str, Any]) -> None:
 
 def print_removed(outcome: Mapping[str, Any]) -> None:
     """What was removed."""
-    console().print(plain(f"Removed {outcome['folder']}: {_megabytes(outcome['bytes'])}. Regions that it has found stay."))
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
+    console().print(plain(f"Removed {outcome['folder']}: {megabytes(outcome['bytes'])}. Regions that it has found stay."))

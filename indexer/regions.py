@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from annotate import Annotation, region_crops
-from preprocess import reduced
+from preprocess import DECODE_MARGIN, reduced
 from search import Annotated
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from search import Encoder, Key, Prepared, Recipe, Store, Vectors
 
 Crop = tuple[str, str, int, int]  # digest, maker, the region's number, the crop's
-
-_DECODE_MARGIN = 3  # a JPEG is decoded to no less than so many times the side that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +39,9 @@ class RegionStage:
     def __init__(self, maker: RegionMaker | None, store: Store, recipe: Recipe, encoder: Encoder) -> None:
         self.maker, self.encoder, self.store = maker, encoder, store
         self.kept: dict[str, Annotated] = store.regions.annotations()
-        embedded = store.regions.embedded(recipe.id)
+        embedded = store.regions.embedded(recipe.id, self.kept)
         self.done = {digest for digest in embedded if self._stands(digest)}
-        self._boxes = store.regions.boxes({digest for digest in self.kept if digest not in self.done and self._stands(digest)})
+        self._boxes = store.regions.boxes({digest for digest in self.kept if digest not in self.done and self._stands(digest)}, self.kept)
         self._drawn: dict[Key, tuple[str, Annotation]] = {}
 
     def follow(self, before: Mapping[Key, tuple[str, tuple[int, int]]]) -> None:
@@ -70,7 +68,7 @@ class RegionStage:
     def side(self) -> int:
         """Pixels that a photo must be decoded to on its short side, in the words of `preprocess.decode`."""
         short = self.maker.short if self.maker is not None else 0
-        return max(self.encoder.side, math.ceil(short / _DECODE_MARGIN))
+        return max(self.encoder.side, math.ceil(short / DECODE_MARGIN))
 
     @property
     def short(self) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .choose import choose
 from .errors import (
@@ -30,6 +29,7 @@ from .errors import (
     UnknownName,
     WeightsError,
 )
+from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from ._opencv import cv2
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .gate import HAZE_THRESHOLD, Gate
     from .haze import haze_density
     from .haze_evaluation import evaluate_haze, find_sources
-    from .image import Limits, Photo, RgbImage, decode, read_bytes, read_image
+    from .image import DECODE_MARGIN, Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
     from .original import Original, decode_original, peek_size
     from .planes import normalised_planes
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .resize import Fit, fit, reduced, squash
     from .save import edited_name, encode_edited, write_whole
     from .staging import remove_model, staged, writing_models
-    from .storage import storage_errors, try_lock
+    from .storage import FULL, move_to_new, storage_errors, temporary_beside, try_lock
     from .weights import (
         Fault,
         as_tuples,
@@ -135,6 +135,7 @@ _HOMES = {
         "find_sources",
     ),
     "image": (
+        "DECODE_MARGIN",
         "Limits",
         "Photo",
         "RgbImage",
@@ -175,7 +176,10 @@ _HOMES = {
         "writing_models",
     ),
     "storage": (
+        "FULL",
+        "move_to_new",
         "storage_errors",
+        "temporary_beside",
         "try_lock",
     ),
     "weights": (
@@ -193,31 +197,25 @@ _HOMES = {
         "wrong_files",
     ),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
-    "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "HAZE_THRESHOLD", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON",
-    "RAW_SUFFIXES", "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "Fault", "FetchError", "FilterError", "Fit", "Gate",
-    "GraphOptions", "ImageCorrupt", "ImageError", "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError",
-    "Judged", "LibraryBusy", "LibraryDamaged", "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original",
-    "PellucidError", "Photo", "Progress", "QueryError", "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull",
-    "UnknownName", "WeightsError", "add_haze", "as_tuples", "check_file", "check_name", "choose", "cv2", "decode", "decode_original",
-    "depth_heat_map", "digest_of", "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "example_photos", "fetch",
-    "file_faults", "find_pairs", "find_sources", "first_line", "fit", "folders_of", "graph_errors", "haze_density", "is_photo",
-    "jpeg_bytes", "kind_of", "load_dehazer", "load_rule", "misfits", "no_progress", "normalised_planes", "open_session", "peek_size",
-    "png_bytes", "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth", "relative_depth",
-    "remove_model", "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged", "storage_errors", "try_lock",
-    "write_onnx", "write_weights_facts", "write_whole", "writing_models", "wrong_files",
+    "DECODE_MARGIN", "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "FULL", "HAZE_THRESHOLD", "PHOTO_SUFFIXES",
+    "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "Fault", "FetchError",
+    "FilterError", "Fit", "Gate", "GraphOptions", "ImageCorrupt", "ImageError", "ImageTooLarge", "ImageUnreadable",
+    "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged", "LibraryError",
+    "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "Progress", "QueryError",
+    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze",
+    "as_tuples", "check_file", "check_name", "choose", "cv2", "decode", "decode_original", "depth_heat_map", "digest_of",
+    "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "example_photos", "fetch", "file_faults", "find_pairs",
+    "find_sources", "first_line", "fit", "folders_of", "graph_errors", "haze_density", "is_photo", "jpeg_bytes", "kind_of",
+    "lazy_names", "load_dehazer", "load_rule", "misfits", "move_to_new", "no_progress", "normalised_planes", "open_session",
+    "peek_size", "png_bytes", "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth",
+    "relative_depth", "remove_model", "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged",
+    "storage_errors", "temporary_beside", "try_lock", "write_onnx", "write_weights_facts", "write_whole", "writing_models",
+    "wrong_files",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

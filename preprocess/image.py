@@ -31,7 +31,7 @@ T = TypeVar("T")
 # the missing part of a truncated file with grey, where Pillow raises. With the decoded short side at least twice the wanted one,
 # real 500-pixel photos are 1.0/255 away from the exact ones (mean absolute difference; 2.7 for the 95th of a hundred); at three times, 0.5
 # and 2.0. For 12 megapixels three times costs nothing: 1/8 is still enough.
-_DRAFT_MARGIN = 3
+DECODE_MARGIN = 3
 
 # A photo of 180 MP takes 0.7 GB, and twice that again while its colours are converted. So large ones wait for each other, and are
 # brought down by a whole factor (the mean of a square) as soon as they are decoded, to at least six times the wanted short side.
@@ -169,14 +169,14 @@ def _decode(opened: ImageFile.ImageFile, side: int | None) -> Photo:
     header_wh = opened.size
     reducible = opened.format in ("JPEG", "MPO")
     if reducible and side is not None:
-        opened.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
+        opened.draft(None, (DECODE_MARGIN * side, DECODE_MARGIN * side))
     large = opened.size[0] * opened.size[1] > _LARGE_PIXELS
     with _one_large if large else contextlib.nullcontext():
         opened.load()
         transpose = turn_of(opened)
         full_wh = header_wh if reducible else opened.size
         facts = read_facts(opened)
-        factor = min(opened.size) // (2 * _DRAFT_MARGIN * side) if large and side is not None else 1
+        factor = min(opened.size) // (2 * DECODE_MARGIN * side) if large and side is not None else 1
         picture = to_rgb(opened.reduce(factor) if factor > 1 and opened.mode in _REDUCIBLE else opened)
         if transpose is not None:
             picture = picture.transpose(transpose)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ from .formats import FORMATS
 from .image import RgbImage
 from .metadata import writable_exif
 from .original import Original
+from .storage import FULL, move_to_new, temporary_beside
 
 QUALITY = 95
 _WRITTEN: Mapping[str, str] = {suffix: name for name in ("JPEG", "PNG", "WebP", "TIFF") for suffix in FORMATS[name].suffixes}
@@ -28,9 +28,6 @@ _TO_PNG = frozenset(suffix for name in ("BMP", "GIF", "PNM") for suffix in FORMA
 _MAX_BLOCK = 65_533
 _TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd"})
 _DIRECTORIES = (int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo))  # which libtiff, needed to compress, cannot write
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.EXDEV})
-_serial = itertools.count()
 
 
 def edited_name(name: str) -> str:
@@ -85,7 +82,7 @@ def write_whole(file: Path, data: bytes, *, force: bool = False) -> None:
         raise InputError(f"{file.parent} is a file, not a folder. Name another folder.") from error
     except OSError as error:
         raise _refused(file, error) from error
-    fresh = file.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
+    fresh = temporary_beside(file)
     try:
         try:
             with fresh.open("xb") as stream:
@@ -95,7 +92,7 @@ def write_whole(file: Path, data: bytes, *, force: bool = False) -> None:
             if force:
                 fresh.replace(file)
             else:
-                _move_to_new(fresh, file)
+                move_to_new(fresh, file)
         finally:
             fresh.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -105,27 +102,11 @@ def write_whole(file: Path, data: bytes, *, force: bool = False) -> None:
 
 
 def _refused(file: Path, error: OSError) -> InputError | StorageFull:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StorageFull(f"{file} could not be written: {error.strerror}. Free some space and run the same command again.")
     if error.errno == errno.ENAMETOOLONG:
         return InputError(f"{file} cannot be written: the name is too long. Give the photo a shorter name.")
     return InputError(f"{file} cannot be written: {error.strerror or error}. Name a folder that can be written to.")
-
-
-def _move_to_new(fresh: Path, file: Path) -> None:
-    """Rename, unless there is a file of that name: `rename` alone would replace it.
-
-    Raises:
-        FileExistsError: there is one.
-    """
-    try:
-        file.hardlink_to(fresh)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if os.path.lexists(file):  # exFAT and some network disks have no hard links
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from error
-        fresh.rename(file)
 
 
 def _picture(original: Original, pixels: RgbImage, with_alpha: bool) -> Image.Image:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from preprocess import lazy_names
 
 if TYPE_CHECKING:
     from .add import add_dense, add_model
@@ -68,8 +69,6 @@ _HOMES = {
     "store": ("Key", "Store", "image_row"),
     "verify": ("find_faults",),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "ASKED_REGION_COLUMNS", "CATALOGUE", "ENCODERS", "FACT_COLUMNS", "IMAGE_COLUMNS", "INDEXES", "PLAIN", "REGION_COLUMNS", "SCHEMA_VERSION", "STRENGTHS",
     "WITHIN", "Annotated", "Answer", "Bench", "Cells", "Column", "Consent", "Coverage", "CropEncoder", "CropOptions", "Decision",
@@ -84,10 +83,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first used: a search must not pay for LanceDB."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import zipfile
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,15 +25,13 @@ from .library import Library, storage_errors
 from .nearest import INDEXES, NearestIndex
 from .recipes import Coverage, coverage
 from .region_cache import STARTS, RegionIndex, write_regions
-from .schema import IMAGE_COLUMNS
+from .schema import IMAGE_COLUMNS, sql_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .encode import Vectors
     from .store import Store
-
-_SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "real": "REAL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,12 @@ class Spread:
 
         A small library says little about it, so a `typical` value counts like `weight` more photos.
         """
-        variance = max(0.0, float(vector @ self.covariance @ vector))
-        return float(np.sqrt((self.count * variance + weight * typical**2) / (self.count + weight)))
+        return steadied(max(0.0, float(vector @ self.covariance @ vector)), self.count, typical, weight)
+
+
+def steadied(variance: float, count: int, typical: float, weight: int = 20) -> float:
+    """The deviation of `count` values with this variance, among which a `typical` deviation counts like `weight` more values."""
+    return float(np.sqrt((count * variance + weight * typical**2) / (count + weight)))
 
 
 class Derived:
@@ -167,8 +170,12 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
             spread = Spread.of(vectors)
             versions, owners, makers, enhancers = _enhanced(store, recipe, digests, dim)
             INDEXES["flat"]().write(vectors, fresh / "nearest.faiss", *versions)
-            _write_rows(store, digests, fresh / "rows.sqlite")
-            write_regions(store, recipe, digests, fresh)
+            with closing(sqlite3.connect(fresh / "rows.sqlite")) as database:
+                database.execute("PRAGMA journal_mode = OFF")
+                database.execute("PRAGMA synchronous = OFF")
+                _write_rows(store, digests, database)
+                write_regions(store, recipe, digests, database, fresh)
+                database.commit()
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
                      coverage=astuple(coverage(store, recipe)), owners=owners, makers=makers, enhancers=np.array(enhancers, np.str_))  # fmt: skip
             for file in fresh.iterdir():
@@ -221,22 +228,14 @@ def _young(folder: Path) -> bool:
         return False
 
 
-def _write_rows(store: Store, digests: list[str], file: Path) -> None:
+def _write_rows(store: Store, digests: list[str], database: sqlite3.Connection) -> None:
     numbers = {digest: at for at, digest in enumerate(digests)}
     columns = [c.name for c in IMAGE_COLUMNS]
-    database = sqlite3.connect(file)
-    try:
-        database.execute("PRAGMA journal_mode = OFF")
-        database.execute("PRAGMA synchronous = OFF")
-        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in IMAGE_COLUMNS)
-        database.execute(f"CREATE TABLE images (vector INTEGER, {types})")
-        insert = f"INSERT INTO images VALUES ({', '.join('?' * (len(columns) + 1))})"  # noqa: S608 (only question marks)
-        for batch in store.tables.batches("images"):
-            values = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-            at = columns.index("digest")
-            rows = ((numbers.get(row[at]), *row) for row in values)
-            database.executemany(insert, (row for row in rows if row[0] is not None))
-        database.execute("CREATE INDEX by_vector ON images (vector)")
-        database.commit()
-    finally:
-        database.close()
+    database.execute(f"CREATE TABLE images (vector INTEGER, {sql_columns(IMAGE_COLUMNS)})")
+    insert = f"INSERT INTO images VALUES ({', '.join('?' * (len(columns) + 1))})"  # noqa: S608 (only question marks)
+    for batch in store.tables.batches("images"):
+        values = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+        at = columns.index("digest")
+        rows = ((numbers.get(row[at]), *row) for row in values)
+        database.executemany(insert, (row for row in rows if row[0] is not None))
+    database.execute("CREATE INDEX by_vector ON images (vector)")

@@ -8,17 +8,18 @@ other photos, for this very query. A search of both takes the better one, by a s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .derived import Derived, steadied
 from .encode import PLAIN
 from .query import TYPICAL_DEVIATION, Within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .derived import Derived
     from .encode import Vectors
 
 SHARPNESS = 2.0
@@ -28,8 +29,6 @@ the built-in encoder it finds as many small objects as the plain maximum, which 
 PRIOR_REGIONS = 2
 """Regions that the photo's own score counts for: the best of few says less than the best of many, so its score is drawn towards the photo's. Without this, photos
 whose segmenter found little lose two points on captions."""
-
-_TYPICAL_WEIGHT = 20  # photos that a typical deviation counts for, as in Spread.deviation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,16 +69,28 @@ class Evidence:
     regions_among: NDArray[np.int64] | None = None
     mean: float = field(init=False)
     deviation: float = field(init=False)
-    region_mean: float = field(init=False, default=0.0)
-    region_deviation: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
-        typical = TYPICAL_DEVIATION[self.kind]
         self.mean = float(self.vector @ self.derived.spread.mean)
-        self.deviation = self.derived.spread.deviation(self.vector, typical, _TYPICAL_WEIGHT)
-        if self.derived.regions is not None:
-            self.region_mean, deviation, count = self.derived.regions.null(self.vector)
-            self.region_deviation = float(np.sqrt((count * deviation**2 + _TYPICAL_WEIGHT * typical**2) / (count + _TYPICAL_WEIGHT)))
+        self.deviation = self.derived.spread.deviation(self.vector, TYPICAL_DEVIATION[self.kind])
+
+    @cached_property
+    def _null(self) -> tuple[float, float]:
+        """Mean and deviation of the photos' best regions; a search of images alone does not need them, and they take longer than the rest of it."""
+        if self.derived.regions is None:
+            return 0.0, 1.0
+        mean, deviation, count = self.derived.regions.null(self.vector)
+        return mean, steadied(deviation**2, count, TYPICAL_DEVIATION[self.kind])
+
+    @property
+    def region_mean(self) -> float:
+        """Of the photos' best regions."""
+        return self._null[0]
+
+    @property
+    def region_deviation(self) -> float:
+        """Of the photos' best regions."""
+        return self._null[1]
 
     def ranked(self, k: int, among: NDArray[np.int64] | None, within: Within) -> Ranked:
         """At least the k best photos, if there are so many, and all that are as good as the last of them; `among` holds numbers of photos."""

@@ -5,16 +5,16 @@ Rows of `regions.faiss` are ordered by photo, then by the region's number, so th
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .nearest import INDEXES, NearestIndex
-from .schema import ASKED_REGION_COLUMNS
+from .schema import ASKED_REGION_COLUMNS, sql_columns
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 INDEX, STARTS = "regions.faiss", "regions.npy"
-_SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "real": "REAL"}
 _MOST = 1 << 24  # regions of one photo, in a key of photo and number
 SAMPLE_PHOTOS = 2000
 """Photos whose best regions say how similar the best region of a photo of this library is to a query: 2,000 tell the mean to 2% of the deviation."""
@@ -80,27 +79,19 @@ class RegionIndex:
         return float(best.mean()), float(best.std()), len(best)
 
 
-def write_regions(store: Store, recipe_id: str, digests: list[str], folder: Path) -> None:
-    """Add the regions of these photos, numbered by their place, to the `rows.sqlite` of a cache, and write the index of their vectors if there are any."""
+def write_regions(store: Store, recipe_id: str, digests: list[str], database: sqlite3.Connection, folder: Path) -> None:
+    """Add the regions of these photos, numbered by their place, to the rows of a cache, and write the index of their vectors if there are any."""
     current = store.regions.annotations()
     numbers = {digest: at for at, digest in enumerate(digests)}
     keys = _vector_keys(store, recipe_id, numbers, current)
-    database = sqlite3.connect(folder / "rows.sqlite")
-    try:
-        database.execute("PRAGMA journal_mode = OFF")
-        database.execute("PRAGMA synchronous = OFF")
-        types = ", ".join(f'"{c.name}" {_SQL_TYPES[c.kind]}' for c in ASKED_REGION_COLUMNS)
-        database.execute(f"CREATE TABLE regions (region INTEGER, photo INTEGER, {types}, UNIQUE (photo, number))")
-        insert = f"INSERT OR REPLACE INTO regions VALUES ({', '.join('?' * (len(ASKED_REGION_COLUMNS) + 2))})"  # noqa: S608 (only question marks)
-        for batch in store.tables.batches("regions", columns=["digest", *(c.name for c in ASKED_REGION_COLUMNS)]):
-            database.executemany(insert, _rows(batch.to_pylist(), numbers, current, keys))
-        database.execute("CREATE INDEX regions_by_region ON regions (region)")
-        # Holds all that most conditions ask for: 100,000 photos of 8 regions take half the time, and a fifth when the file is read for the first time.
-        columns = "photo, label COLLATE NOCASE, number, x1, y1, x2, y2, area, confidence, region"
-        database.execute(f"CREATE INDEX regions_by_photo ON regions ({columns})")
-        database.commit()
-    finally:
-        database.close()
+    database.execute(f"CREATE TABLE regions (region INTEGER, photo INTEGER, {sql_columns(ASKED_REGION_COLUMNS)}, UNIQUE (photo, number))")
+    insert = f"INSERT OR REPLACE INTO regions VALUES ({', '.join('?' * (len(ASKED_REGION_COLUMNS) + 2))})"  # noqa: S608 (only question marks)
+    for batch in store.tables.batches("regions", columns=["digest", *(c.name for c in ASKED_REGION_COLUMNS)]):
+        database.executemany(insert, _rows(batch.to_pylist(), numbers, current, keys))
+    database.execute("CREATE INDEX regions_by_region ON regions (region)")
+    # Holds all that most conditions ask for: 100,000 photos of 8 regions take half the time, and a fifth when the file is read for the first time.
+    columns = "photo, label COLLATE NOCASE, number, x1, y1, x2, y2, area, confidence, region"
+    database.execute(f"CREATE INDEX regions_by_photo ON regions ({columns})")
     if len(keys):
         np.save(folder / STARTS, np.searchsorted(keys, np.arange(len(digests) + 1, dtype=np.int64) * _MOST))
         _write_index(store, recipe_id, numbers, current, keys, folder)

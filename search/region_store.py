@@ -80,11 +80,11 @@ class RegionStore:
                         found.setdefault(row["digest"], {})[row["number"]] = region_of(row)
         return {digest: tuple(regions[number] for number in sorted(regions)) for digest, regions in found.items()}
 
-    def boxes(self, digests: Collection[str]) -> dict[str, NDArray[np.float64]]:
+    def boxes(self, digests: Collection[str], current: Mapping[str, Annotated] | None = None) -> dict[str, NDArray[np.float64]]:
         """The boxes of the regions that photos have now, Float64["region 4"], without the rest, which takes far more memory."""
         if not digests:
             return {}
-        current = self.annotations()
+        current = self.annotations() if current is None else current
         found: dict[str, dict[int, tuple[float, ...]]] = {}
         rows = self.tables.read("regions", ["digest", "maker", "number", "x1", "y1", "x2", "y2"])
         for batch in rows.to_batches(4096):
@@ -136,9 +136,9 @@ class RegionStore:
         rows = pa.FixedSizeListArray.from_arrays(flat, recipe.dim)
         self.tables.append(name, pa.table({**columns, "vector": rows}, schema=schema))
 
-    def embedded(self, recipe_id: str) -> set[str]:
-        """Digests whose regions all have a vector of this recipe; those that have no regions too."""
-        current = self.annotations()
+    def embedded(self, recipe_id: str, current: Mapping[str, Annotated] | None = None) -> set[str]:
+        """Digests whose regions all have a vector of this recipe; those that have no regions too. `current` are the annotations, where they were read."""
+        current = self.annotations() if current is None else current
         counts: dict[str, int] = {}
         name = self.vector_table(recipe_id)
         if name in self.tables.names():

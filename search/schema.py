@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 3
@@ -14,6 +15,11 @@ class Column:
     name: str
     kind: str
     meaning: str
+
+
+def sql_columns(columns: Sequence[Column]) -> str:
+    """The columns as SQLite declares them; their kinds are its types."""
+    return ", ".join(f'"{column.name}" {column.kind.upper()}' for column in columns)
 
 
 IMAGE_COLUMNS: tuple[Column, ...] = (
