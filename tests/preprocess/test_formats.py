@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+import annotate
 import preprocess
+import search
 from preprocess import PHOTO_SUFFIXES, RAW_SUFFIXES, choose, formats, is_photo
 from preprocess.formats import DECODERS, is_raw
 
@@ -65,7 +67,9 @@ def test_is_raw(data: bytes, name: str, expected: bool) -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert set(preprocess._HOME) < set(preprocess.__all__)
+    lazy = [name for names in preprocess._HOMES.values() for name in names]
+    assert len(lazy) == len(set(lazy))
+    assert set(lazy) < set(preprocess.__all__)
     for name in preprocess.__all__:
         assert getattr(preprocess, name) is not None
     assert set(dir(preprocess)) == set(preprocess.__all__)
@@ -74,7 +78,8 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_no_module_hides_a_lazy_name() -> None:
-    assert not set(preprocess._HOME) & set(preprocess._HOMES)
+    for package in (preprocess, search, annotate):
+        assert not {name for names in package._HOMES.values() for name in names} & set(package._HOMES), package.__name__
 
 
 def test_errors_and_choose_load_nothing_heavy() -> None:
