@@ -22,9 +22,12 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from index import made_photos
 
 MOST = 1.15
+FEW, MANY = 40, 160
+"""Photos whose builds are compared for memory; with 10 the pipeline is not yet full. Each is the median of three, as runs differ by a tenth."""
 MAKERS = ("none", "builtin", "proposals", "builtin+proposals")
 
 
@@ -100,8 +103,6 @@ def child(what: str, more: list[str]) -> float:
 
         build(Library(Path(more[1]), create=True), [Path(more[0])], load_encoder(), BuildOptions(regions="builtin"))
     else:
-        import numpy as np
-
         from annotate import load_segmenter
 
         height, width = 3024 * int(more[0]), 4032 * int(more[0])
@@ -130,10 +131,15 @@ def main() -> int:
                 "alone": asdict(alone(folder, 120)),
                 "builds": {maker: asdict(built) for maker, built in builds(folder, place, options.repeats).items()},
             }
-        made_photos(place / "few", (4032, 3024), 10, 10)
+        for count in (FEW, MANY):
+            made_photos(place / str(count), (4032, 3024), count, min(count, 40))
         memory = {
-            "10 photos of 12 megapixels": peak("index", str(place / "few"), str(place / "few library")),
-            f"{options.large} photos of 12 megapixels": peak("index", str(place / "12 megapixels"), str(place / "many library")),
+            **{
+                f"{n} photos of 12 megapixels": float(
+                    np.median([peak("index", str(place / str(n)), str(place / f"{n} in library {turn}")) for turn in range(3)])
+                )
+                for n in (FEW, MANY)
+            },
             "12 megapixels, one map": peak("segment", "1"),
             "48 megapixels, one map": peak("segment", "2"),
         }
