@@ -1,0 +1,1 @@
+"""The vocabularies that ship with Pellucid, as text."""
