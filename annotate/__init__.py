@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     )
     from .segment_evaluation import MaskedPhoto, evaluate_segmentation, find_labels, find_masked_photos
     from .verify import find_segmenter_faults
+    from .xmp import SidecarChange, plan_retract, plan_sidecar, retract_sidecar, write_sidecar
+    from .xmp_file import SidecarStyle, sidecar_paths
+    from .xmp_items import Keyword, NamedArea, XmpItems, area_items, keyword_items
+    from .xmp_journal import XmpJournal, open_journal
+    from .xmp_people import PeopleKeywords
 
 # Module -> names, imported when first used, as in `preprocess`. No such module may have the name of a function in it.
 _HOMES = {
@@ -162,18 +167,43 @@ _HOMES = {
         "find_masked_photos",
     ),
     "verify": ("find_segmenter_faults",),
+    "xmp": (
+        "SidecarChange",
+        "plan_retract",
+        "plan_sidecar",
+        "retract_sidecar",
+        "write_sidecar",
+    ),
+    "xmp_file": (
+        "SidecarStyle",
+        "sidecar_paths",
+    ),
+    "xmp_items": (
+        "Keyword",
+        "NamedArea",
+        "XmpItems",
+        "area_items",
+        "keyword_items",
+    ),
+    "xmp_journal": (
+        "XmpJournal",
+        "open_journal",
+    ),
+    "xmp_people": ("PeopleKeywords",),
 }
 __all__ = [
     "CONTEXTS", "EXPORTERS", "FORMATS", "LABEL_SETS", "NOTHING", "REGION_MAKERS", "SEGMENTERS", "AddSegmenterOptions",
     "AnnotatedPhoto", "Annotation", "Box", "ClassMap", "CocoImport", "Colour", "ComponentOptions", "DataLabels", "DrawOptions",
-    "ExportOptions", "Exported", "Exporter", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "PhotoFacts", "Placing",
-    "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle", "SegmentMap", "Segmenter", "SegmenterFacts",
-    "SegmenterOptions", "Source", "add_segmenter", "as_written", "bridged", "builtin_folder", "check_free", "colour_for", "contrast_ratio",
-    "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos", "find_labels",
-    "find_masked_photos", "find_regions", "find_segmenter_faults", "human_annotation", "intersection_over_union", "load_exporter",
-    "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "measured", "open_segmenter", "place_plates",
-    "polygons_of", "read_coco", "read_labels", "region_crops", "resize_mask", "rle_of", "runs_of", "scaled_box",
-    "segmenter_folders",
+    "ExportOptions", "Exported", "Exporter", "Keyword", "KnownPhoto", "Label", "LabelSet", "Mask", "MaskedPhoto", "NamedArea",
+    "PeopleKeywords", "PhotoFacts", "Placing", "Plate", "Polygon", "Region", "RegionMaker", "RegionMakerOptions", "Rle",
+    "SegmentMap", "Segmenter", "SegmenterFacts", "SegmenterOptions", "SidecarChange", "SidecarStyle", "Source", "XmpItems",
+    "XmpJournal", "add_segmenter", "area_items", "as_written", "bridged", "builtin_folder", "check_free", "colour_for",
+    "contrast_ratio", "decode_mask", "draw_regions", "encode_mask", "encode_piece", "evaluate_segmentation", "export_photos",
+    "find_labels", "find_masked_photos", "find_regions", "find_segmenter_faults", "human_annotation", "intersection_over_union",
+    "keyword_items", "load_exporter", "load_region_maker", "load_segmenter", "mask_area", "mask_box", "mask_of", "measured",
+    "open_journal", "open_segmenter", "place_plates", "plan_retract", "plan_sidecar", "polygons_of", "read_coco", "read_labels",
+    "region_crops", "resize_mask", "retract_sidecar", "rle_of", "runs_of", "scaled_box", "segmenter_folders", "sidecar_paths",
+    "write_sidecar",
 ]  # fmt: skip
 
 

@@ -16,7 +16,17 @@ def protected(arguments: list[str]) -> list[str]:
         return arguments
     out: list[str] = []
     for at, argument in enumerate(arguments):
-        is_value = at > 0 and arguments[at - 1] in ("-k", "--where", "--in", "--library", "--encoder", "--max-megapixels", "--html")
+        is_value = at > 0 and arguments[at - 1] in (
+            "-k",
+            "--where",
+            "--in",
+            "--library",
+            "--encoder",
+            "--max-megapixels",
+            "--html",
+            "--sort",
+            "--strictness",
+        )
         is_option = (
             argument.startswith("--")
             or argument in ("-", "-h")

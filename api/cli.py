@@ -9,18 +9,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from . import haze_evaluation, segmentation_evaluation  # noqa: F401 (their commands join those of evaluation)
+from . import haze_evaluation, quality_evaluation, segmentation_evaluation, tag_evaluation, verdict_evaluation  # noqa: F401 (commands of evaluation)
 from .annotating import annotate as annotate_command
 from .arguments import MINUS, protected
 from .dehazing import dehaze as dehaze_command
+from .duplicates import dups as dups_command
 from .evaluation import evaluate_app
 from .exporting import export as export_command
 from .forgetting import forget as forget_command
 from .importing import import_app
 from .models import models_app
 from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
+from .scoring import score as score_command
 from .segmenters import segmenters_app
 from .segmenting import segment as segment_command
+from .tagging import tag as tag_command
+from .tags import tags_app
+from .xmp import xmp_app
 
 app = typer.Typer(
     name="pellucid",
@@ -34,10 +39,15 @@ app.add_typer(evaluate_app, name="eval")
 app.add_typer(models_app, name="models")
 app.add_typer(segmenters_app, name="segmenters")
 app.command("dehaze")(dehaze_command)
+app.command("dups")(dups_command)
 app.command("annotate")(annotate_command)
 app.command("segment")(segment_command)
 app.command("export")(export_command)
 app.add_typer(import_app, name="import")
+app.command("tag")(tag_command)
+app.add_typer(tags_app, name="tags")
+app.add_typer(xmp_app, name="xmp")
+app.command("score")(score_command)
 app.command("forget")(forget_command)
 
 
@@ -88,7 +98,10 @@ def index(
 @app.command()
 def search(
     terms: Annotated[
-        list[str], typer.Argument(metavar="TERM", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts.")
+        list[str],
+        typer.Argument(
+            metavar="TERM", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts, without:words leaves photos out."
+        ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="A condition on columns, such as iso < 400.")] = None,
@@ -96,6 +109,14 @@ def search(
         str | None,
         typer.Option("--in", metavar="images|regions|both", help="What is compared.", show_default="both where there are regions"),
     ] = None,
+    strictness: Annotated[
+        int, typer.Option("--strictness", metavar="0..100", help="How sure a hit must be to stay: 0 keeps everything.")
+    ] = 50,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="relevance|date|similarity|quality", help="The order of the relevant hits.")
+    ] = "relevance",
+    diverse: Annotated[bool, typer.Option("--diverse", help="Hits that are unlike each other.")] = False,
+    collapse: Annotated[bool, typer.Option("--collapse", help="Count photos that look the same as one hit.")] = False,
     library: LibraryOption = None,
     encoder: EncoderOption = None,
     max_megapixels: MegapixelsOption = None,
@@ -110,9 +131,9 @@ def search(
     """Find photos by words, by a picture, or by both."""
     from preprocess import is_photo
 
-    from .hits_output import hits_table
+    from .hits_output import answer_dict, print_answer, subtitle_of
     from .output import plain, print_json
-    from .wiring import run_search
+    from .wiring import SearchOptions, run_search
 
     if as_json and paths:
         raise typer.BadParameter("choose one of --json and --paths")
@@ -120,17 +141,10 @@ def search(
     for term in terms:
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
             typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
+    options = SearchOptions(k, where, within, strictness, sort, diverse, collapse)
     answer = run_search(
-        terms,
-        k=k,
-        where=where,
-        within=within,
-        library=library,
-        encoder=encoder,
-        max_megapixels=max_megapixels,
-        allow_private_urls=allow_private_urls,
+        terms, options, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
     )
-    hits = answer.hits
     if answer.note is not None:
         typer.echo(plain(answer.note), err=True)
     if html is not None:
@@ -139,33 +153,22 @@ def search(
         from .wiring import picture_of, write_text
 
         with quiet_decoders():
-            page = contact_sheet(
-                " ".join(terms),
-                f"{len(hits)} {'photo' if len(hits) == 1 else 'photos'}",
-                [Answered(" ".join(terms), hits, picture_of(terms))],
-            )
+            answered = Answered(" ".join(terms), answer.hits, picture_of(terms), answer.nearest_miss)
+            page = contact_sheet(" ".join(terms), subtitle_of(answer, terms), [answered])
         write_text(html, page)
     if as_json:
-        print_json(
-            {
-                "terms": terms,
-                "where": where,
-                "in": answer.within,
-                "encoder": answer.encoder,
-                "missing": answer.coverage.missing,
-                "hits": [hit.as_dict() for hit in hits],
-            }
-        )
+        print_json(answer_dict(answer, terms, options))
     elif paths:
-        sys.stdout.write("".join(f"{hit.file}\n" for hit in hits))
-    elif hits:
-        hits_table(hits)
+        sys.stdout.write("".join(f"{hit.file}\n" for hit in answer.hits))
+    elif answer.hits or answer.nearest_miss is not None:
+        print_answer(answer, terms)
     else:
         from .library_regions import labels_asked_in_vain
         from .wiring import open_library
 
         hint = labels_asked_in_vain(open_library(library), where) if where else ""
-        typer.echo(plain(f"No photo meets the condition.{hint}") if where else "The library has no photos.", err=True)
+        left = "No photo is left without that." if any(term.strip().lower().startswith("without:") for term in terms) else ""
+        typer.echo(plain(f"No photo meets the condition.{hint}") if where else left or "The library has no photos.", err=True)
 
 
 @app.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_forget(paths: Sequence[Path], folder: Path | None, *, absent: bool = False) -> dict[str, Any]:
-    """Erase photos under the paths from the library, and prove it; with `absent`, also what people drew in photos that are gone.
+    """Erase photos under the paths from the library, and prove it; with `absent`, also what people drew in photos that are gone, and said of their tags.
 
     Raises:
         InputError: a path matches nothing in the library.
@@ -33,7 +33,9 @@ def run_forget(paths: Sequence[Path], folder: Path | None, *, absent: bool = Fal
     with library.locked("forget"):
         store = Store(library)
         images, drawn = store.images(["root", "path", "digest"]), store.regions.annotations()
-        left_over = store.regions.absent(set(images["digest"].to_pylist())) if absent else []
+        here = set(images["digest"].to_pylist())
+        left_over = {*store.regions.absent(here), *store.marks.absent(here)} if absent else set()
+        said = store.marks.people.by_digest()
         keys = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) | {(f.root, f.path) for f in store.failures()}
         doomed: set[Key] = set()
         for path in paths:
@@ -47,11 +49,12 @@ def run_forget(paths: Sequence[Path], folder: Path | None, *, absent: bool = Fal
         library.write(replace(library.file, roots=tuple(root for root in library.file.roots if root not in gone)))
         photos, digests = store.rewrite_without(doomed, absent=absent)
         _prove_forgotten(library, store, doomed, {*digests, *left_over})
-    by_people = sum(drawn[digest].regions for digest in (*digests, *left_over) if digest in drawn and drawn[digest].human)
+    by_people = sum(drawn[digest].regions for digest in {*digests, *left_over} if digest in drawn and drawn[digest].human)
     return {
         "photos": photos,
         "vectors": digests,
         "regions_by_people": by_people,
+        "tags_by_people": sum(len(said[digest]) for digest in {*digests, *left_over} if digest in said),
         "still_on_disk": [photo for photo in photos if Path(photo).exists()],
     }
 
@@ -64,19 +67,20 @@ def _prove_forgotten(library: Library, store: Store, doomed: set[Key], digests: 
     """
     import shutil
 
-    from search import open_derived
+    from search import marks_of, open_derived
 
     shutil.rmtree(library.cache, ignore_errors=True)
     images = store.images(["root", "path", "digest"])
     left = set(zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)) & doomed
     left |= {("", digest) for recipe in library.file.recipes for digest in store.digests(recipe) & digests}
-    left |= {("", digest) for digest in store.regions.left(digests)}
+    left |= {("", digest) for marks in (store.regions, store.scores, store.marks) for digest in marks.left(digests)}
     for recipe in library.file.plain_recipes():
         derived = open_derived(library, recipe)
         try:
             rows = set(derived.database.execute("SELECT root, path FROM images"))
             vectors = derived.database.execute("SELECT count(DISTINCT vector) FROM images").fetchone()[0]
             left |= rows & doomed
+            left |= {("", digest) for digest in marks_of(derived.database, sorted(digests))}
             if derived.photos != vectors:
                 left.add(("", "a vector without a photo"))
         finally:
@@ -91,7 +95,9 @@ def forget(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH", help="Photos, folders or roots; they need not exist any more.")
     ] = None,
-    absent: Annotated[bool, typer.Option("--absent", help="Also what people drew in photos that are gone from disk.")] = False,
+    absent: Annotated[
+        bool, typer.Option("--absent", help="Also what people drew in photos that are gone from disk, and said of their tags.")
+    ] = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +106,7 @@ def forget(
 
     if not paths and not absent:
         raise InputError(
-            "Name what to forget: pellucid forget PATH, or pellucid forget --absent for what people drew in photos that are gone."
+            "Name what to forget: pellucid forget PATH, or pellucid forget --absent for what people drew or said of photos that are gone."
         )
     outcome = run_forget(paths or [], library, absent=absent)
     if as_json:
@@ -111,6 +117,8 @@ def forget(
     words = " and ".join(f"{count:,} {word if count == 1 else word + 's'}" for count, word in counts)
     drawn = outcome["regions_by_people"]
     more = f", and {drawn:,} {'region' if drawn == 1 else 'regions'} that people drew" if drawn else ""
+    said = outcome["tags_by_people"]
+    more += f", and what people said of {said:,} {'tag' if said == 1 else 'tags'}" if said else ""
     out.print(f"Forgot {words}{more}; checked that no search returns them.")
     if outcome["still_on_disk"]:
         name = plain(outcome["still_on_disk"][0])

@@ -77,6 +77,26 @@ def dense(
     )
 
 
+@models_app.command("iqa")
+def iqa(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model that was added: one of OpenAI's residual nets, such as RN50.")],
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; take what the hub's cache has.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an added model a graph of CLIP-IQA, for pellucid score --mode paper. Its other files, and all vectors by it, stay as they are."""
+    from search import add_iqa
+
+    from .model_output import added_facts, step_bar
+    from .output import console, plain, print_json
+    from .settings import load_settings
+
+    folder = load_settings().models.expanduser().absolute()
+    with step_bar(not as_json) as (move, _pause):
+        add_iqa(name, folder, offline=offline, on_progress=move)
+    facts = added_facts(folder / name)
+    print_json(facts) if as_json else console().print(plain(f"{name} has CLIP-IQA: pellucid score --mode paper"))
+
+
 @models_app.command("verify")
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model. None: all of them.")] = None,

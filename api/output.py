@@ -54,6 +54,10 @@ def report_summary(report: Report) -> None:
         out.print(
             f"Left alone, not photos: {', '.join(f'{count} {plain(suffix)}' for suffix, count in kinds[:8])}{', ...' if len(kinds) > 8 else ''}"
         )
+    if report.unhashed and not report.interrupted:
+        again = "To be read once more" if report.dry_run else "Read once more"
+        noun = "photo" if report.unhashed == 1 else "photos"
+        out.print(f"{again} for perceptual hashes and measures, which an earlier Pellucid did not take: {report.unhashed:,} {noun}.")
     if report.regions_gone:
         out.print(
             f"{report.regions_gone:,} {'region' if report.regions_gone == 1 else 'regions'} that machines found went; what people drew stays."

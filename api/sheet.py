@@ -33,6 +33,8 @@ figure { margin: 0 } figure img, .missing { display: block; width: 100%; aspect-
 figcaption { font-size: .8rem; overflow-wrap: anywhere; margin-top: .3rem }
 .bar { height: 4px; border-radius: 2px; background: var(--line); margin-top: .35rem } .bar i { display: block; height: 100%; border-radius: 2px; background: var(--accent) }
 .region { border: 1px solid var(--line); border-left: 4px solid var(--mark); border-radius: 4px; padding: 0 .3rem }
+.verdict { border: 1px solid var(--line); border-radius: 4px; padding: 0 .3rem } .verdict.strong { border-color: #0072b2; font-weight: 600 }
+.verdict.weak, .verdict.none { border-style: dashed; opacity: .8 } .miss { grid-column: 1 / -1; margin: 0 }
 .through { border: 1px solid var(--line); border-radius: 4px; padding: 0 .3rem }
 .number { font-variant-numeric: tabular-nums; opacity: .75 } footer { margin-top: 2.5rem; font-size: .85rem; opacity: .7 }
 """
@@ -40,22 +42,23 @@ figcaption { font-size: .8rem; overflow-wrap: anywhere; margin-top: .3rem }
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One search on the sheet; `picture` is the file that was asked with, if any."""
+    """One search on the sheet; `picture` is the file that was asked with, if any, `nearest_miss` the photo that came nearest where nothing matched."""
 
     title: str
     hits: Sequence[Hit]
     picture: Path | None = None
+    nearest_miss: Hit | None = None
 
 
 def contact_sheet(title: str, subtitle: str, answers: Sequence[Answered]) -> str:
     """The page. A photo that no longer opens is named, not shown."""
-    files = dict.fromkeys([*(a.picture for a in answers if a.picture), *(Path(hit.file) for a in answers for hit in a.hits)])
+    files = dict.fromkeys([*(a.picture for a in answers if a.picture), *(Path(hit.file) for a in answers for hit in shown(a))])
     with ThreadPoolExecutor() as pool:
         pictures = dict(zip(files, pool.map(thumbnail, files), strict=True))
     sections = "".join(_section(answer, pictures) for answer in answers)
     boxes = (
         " A yellow box marks the part that matched, with its own numbers beside its name and the photo's in parentheses."
-        if any(hit.matched == "region" for a in answers for hit in a.hits)
+        if any(hit.matched == "region" for a in answers for hit in shown(a))
         else ""
     )
     return (
@@ -65,6 +68,11 @@ def contact_sheet(title: str, subtitle: str, answers: Sequence[Answered]) -> str
         f"{sections}<footer>Numbers are cosine similarities and, behind the sign, deviations above the library's mean.{boxes} Made by Pellucid.</footer>"
         f"</body></html>\n"
     )
+
+
+def shown(answer: Answered) -> list[Hit]:
+    """All photos of one search that are on the sheet."""
+    return [*answer.hits, *([answer.nearest_miss] if answer.nearest_miss is not None else [])]
 
 
 def thumbnail(file: Path) -> str | None:
@@ -86,6 +94,8 @@ def _section(answer: Answered, pictures: dict[Path, str | None]) -> str:
     asked = pictures.get(answer.picture) if answer.picture else None
     image = f'<img src="{asked}" alt="">' if asked else ""
     figures = "".join(_figure(hit, pictures) for hit in answer.hits) or "<p>No photos.</p>"
+    if answer.nearest_miss is not None and not answer.hits:
+        figures = f'<p class="miss">Nothing here matches. The nearest miss:</p>{_figure(answer.nearest_miss, pictures)}'
     return f'<section><h2>{image}{escape(answer.title)}</h2><div class="hits">{figures}</div></section>'
 
 
@@ -135,9 +145,11 @@ def _figure(hit: Hit, pictures: dict[Path, str | None]) -> str:
     own = f' <span class="number">(photo {hit.similarity:.3f} {hit.z:+.1f})</span>' if region else ""
     through = "" if hit.enhancer == "none" else ' <span class="through" title="its dehazed version matched best">dehazed</span>'
     taken = f" · {escape(str(hit.columns['taken_at'])[:10])}" if hit.columns.get("taken_at") else ""
+    sure = f'<span class="verdict {hit.verdict}" title="probability {hit.probability:.0%}">{hit.verdict}</span> '
+    also = f' <span class="number" title="{escape(chr(10).join(hit.also))}">and {len(hit.also)} alike</span>' if hit.also else ""
     return (
         f'<figure>{_shown(hit, pictures[Path(hit.file)])}<div class="bar"><i style="width:{width:.0f}%"></i></div>'
-        f'<figcaption>{matched}<span class="number">{similarity:.3f} {z:+.1f}</span>{own} {escape(hit.path)}{taken}{through}</figcaption></figure>'
+        f'<figcaption>{sure}{matched}<span class="number">{similarity:.3f} {z:+.1f}</span>{own} {escape(hit.path)}{taken}{through}{also}</figcaption></figure>'
     )
 
 

@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import InputError, Limits, StorageFull, is_photo, load_rule
-from search import ENCODERS, Answer, EncoderOptions, Library, Query, Term, answer, encoder_of, load_encoder
+from search import ENCODERS, STRICTNESS, Answer, EncoderOptions, Library, Query, answer, encoder_of, load_encoder, parse_terms
 
 from .library_regions import find_maker_fault
 from .settings import Settings, load_settings
@@ -18,6 +19,19 @@ from .settings import Settings, load_settings
 if TYPE_CHECKING:
     from indexer import BuildOptions, Report
     from search import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What a search may be asked beside its terms; as `Query` has them."""
+
+    k: int = 10
+    where: str | None = None
+    within: str | None = None
+    strictness: int = STRICTNESS
+    sort: str = "relevance"
+    diverse: bool = False
+    collapse: bool = False
 
 
 def open_library(folder: Path | None) -> Library:
@@ -134,9 +148,13 @@ def _with_precision(library: Library, settings: Settings, roots: Sequence[Path],
     return load_encoder(name, encoder_options(settings, decision.precision)), decision.line
 
 
-def run_search(terms: Sequence[str], *, k: int, where: str | None, within: str | None = None, **given: Any) -> Answer:
+def run_search(terms: Sequence[str], options: SearchOptions | None = None, **given: Any) -> Answer:
     """Hits with the settings. `auto` runs the graphs here, GPU or not: importing torch takes longer than a query of any model."""
-    query = Query(tuple(Term.parse(term) for term in terms), k, where, within)
+    options = options or SearchOptions()
+    asked, without = parse_terms(terms)
+    query = Query(
+        asked, options.k, options.where, options.within, without, options.strictness, options.sort, options.diverse, options.collapse
+    )
     settings = load_settings(**given)
     if settings.runtime == "auto":
         settings = settings.model_copy(update={"runtime": "onnx"})
@@ -146,7 +164,7 @@ def run_search(terms: Sequence[str], *, k: int, where: str | None, within: str |
 
 def picture_of(terms: Sequence[str]) -> Path | None:
     """The first term that is a picture on disk."""
-    files = [Path(term.text).expanduser() for term in map(Term.parse, terms) if term.kind == "file"]
+    files = [Path(term.text).expanduser() for term in parse_terms(terms)[0] if term.kind == "file"]
     return files[0] if files else None
 
 
@@ -202,6 +220,6 @@ def folder_bytes(folder: Path) -> int:
 
 
 __all__ = [
-    "encoder_as_asked", "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
+    "SearchOptions", "encoder_as_asked", "encoder_for", "encoder_name", "encoder_options", "folder_bytes", "limits_of", "lone_encoder", "open_library", "picture_of", "run_compact",
     "run_index", "run_search", "write_text",
 ]  # fmt: skip

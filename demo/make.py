@@ -1,5 +1,5 @@
-"""The demo: index the photos that scikit-image and scikit-learn carry with their regions, ask them five questions in words, one by picture, and one that
-only a region answers.
+"""The demo: index the photos that scikit-image and scikit-learn carry with their regions, ask them five questions in words, one by picture, one that
+only a region answers and one that has no answer, tag them, and find the copies among them.
 
 Run it with `make demo`. Everything it makes lies in `demo/`: photos, library, `index.html`.
 """
@@ -10,17 +10,39 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from api.hits_output import hits_table
+from api.hits_output import hits_table, print_answer
 from api.output import console, progress_bar, report_summary
 from api.sheet import Answered, contact_sheet
 from api.wiring import write_text
 from indexer import BuildOptions, build
 from preprocess import add_haze
-from search import PLAIN, Library, Query, Term, load_encoder, search
+from search import (
+    PLAIN,
+    STRICTNESS,
+    DuplicateOptions,
+    Library,
+    Query,
+    Store,
+    TagOptions,
+    TagRequest,
+    Term,
+    answer,
+    find_duplicates,
+    load_encoder,
+    load_tagger,
+    load_vocabulary,
+    open_derived,
+    run_tagging,
+    search,
+)
+
+if TYPE_CHECKING:
+    from search import Encoder
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -30,6 +52,7 @@ NAMES = {
     "clock_motion.png": "clock", "color.png": "colours", "horse.png": "horse", "text.png": "handwriting", "china.jpg": "temple",
     "flower.jpg": "flower",
 }  # fmt: skip
+UNANSWERED = "penguins on ice"
 SMALL = "a small cat before the temple.jpg"
 QUESTIONS = ("a cat", "a cup of coffee", "a flower", "a motorcycle", "a black and white photo of a man")
 
@@ -72,6 +95,26 @@ def _within(box: tuple[float, float, float, float]) -> bool:
     return 440 < (box[0] + box[2]) / 2 < 605 and 290 < (box[1] + box[3]) / 2 < 400
 
 
+def tags_and_copies(library: Library, encoder: Encoder) -> list[set[str]]:
+    """Tag the photos, find copies of them, and print both; the names in each group of files with the same bytes."""
+    out = console()
+    with library.locked("tag"):
+        report = run_tagging(Store(library), load_tagger(encoder, load_vocabulary("photo")), TagRequest("photo", "builtin"), TagOptions())
+    words = ", ".join(f"{tag} {count}" for tag, count in report.by_tag.most_common(8))
+    out.print(
+        f"{report.tags} tags on {report.photos - report.without} of {report.photos} photos, each at least as likely right as not: {words}, ..."
+    )
+    derived = open_derived(library)
+    try:
+        groups = find_duplicates(derived, DuplicateOptions(("exact", "near"))).groups
+    finally:
+        derived.close()
+    for group in groups:
+        others = ", ".join(frame.path for frame in group.frames if frame is not group.best)
+        out.print(f"{group.kind} copies: {group.best.path} is the best ({group.reason}) of itself and {others}")
+    return [{frame.path for frame in group.frames} for group in groups if group.kind == "exact"]
+
+
 def main() -> int:
     """Index, ask, print, write the contact sheet; fails when an answer is plainly wrong."""
     start = time.perf_counter()
@@ -85,17 +128,21 @@ def main() -> int:
     report_summary(report)
     answers, seen_through = [], False
     for question in QUESTIONS:
-        hits = search(library, Query((Term.parse(question),), k=6, within="images"), encoder)
+        hits = search(library, Query((Term.parse(question),), k=6, within="images", strictness=STRICTNESS), encoder)
         hits_table(hits, f"\N{LEFT DOUBLE QUOTATION MARK}{question}\N{RIGHT DOUBLE QUOTATION MARK}")
         answers.append(Answered(question, hits))
         seen_through |= any(hit.path == "edited/coffee in haze.jpg" and hit.enhancer != PLAIN for hit in hits)
     picture = photos / "edited" / "cat at half size.jpg"
-    hits = search(library, Query((Term(str(picture), kind="file"),), k=6, within="images"), encoder)
+    hits = search(library, Query((Term(str(picture), kind="file"),), k=6, within="images", strictness=STRICTNESS), encoder)
     hits_table(hits, "Like this picture: cat at half size.jpg")
     answers.append(Answered("Like this picture", hits, picture))
-    parts = search(library, Query((Term.parse("a cat"),), k=6, within="regions"), encoder)
+    parts = search(library, Query((Term.parse("a cat"),), k=6, within="regions", strictness=STRICTNESS), encoder)
     hits_table(parts, "\N{LEFT DOUBLE QUOTATION MARK}a cat\N{RIGHT DOUBLE QUOTATION MARK} as a part of a photo")
     answers.append(Answered("a cat, as a part of a photo", parts))
+    nothing = answer(library, Query((Term.parse(UNANSWERED),), k=6, strictness=STRICTNESS), encoder)
+    print_answer(nothing, [UNANSWERED])
+    answers.append(Answered(f"{UNANSWERED}: nothing here matches", nothing.hits, None, nothing.nearest_miss))
+    copies = tags_and_copies(library, encoder)
     write_text(HERE / "index.html", contact_sheet("Pellucid demo", f"{report.found} photos, {len(answers)} searches", answers))
     out.print(f"Pictures of all answers: {HERE / 'index.html'}")
     out.print(f"Done in {time.perf_counter() - start:.1f} s. Next: pellucid index ~/Pictures, then pellucid search 'a dog on a beach'")
@@ -108,6 +155,12 @@ def main() -> int:
         return 1
     if not seen_through:
         out.print("The demo's own check failed: the coffee in haze is not found through its dehazed version.")
+        return 1
+    if nothing.verdict != "none":
+        out.print(f"The demo's own check failed: {UNANSWERED!r} is said to be among the photos.")
+        return 1
+    if {"cat.png", "edited/a copy of cat.png"} not in copies:
+        out.print("The demo's own check failed: the copy of the cat is not found.")
         return 1
     return 0
 

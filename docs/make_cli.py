@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from api.cli import app
 from api.settings import Settings
-from search import ASKED_REGION_COLUMNS, IMAGE_COLUMNS, catalogue_markdown
+from search import ASKED_REGION_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS, catalogue_markdown
 
 HERE = Path(__file__).parent
 
@@ -43,6 +43,22 @@ def columns() -> str:
     lines = ["# Columns and settings\n", "Generated from the code by `make docs-write`.\n", "## Columns that `--where` reads\n"]
     lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in IMAGE_COLUMNS]
+    lines += [
+        "\n## Scores\n",
+        'Columns of a photo too: `--where "quality > 0.6"`. Null where the photo was not scored; those that begin with `measured_` come with the index, the others with `pellucid score`.',
+        "Axes of your own have no column: `score('warm') > 0.6`. How good a photo is technically and how beautiful are two axes, and neither stands for the other.\n",
+    ]
+    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in SCORE_COLUMNS]
+    lines += [
+        "\n## Tags\n",
+        "`tag('beach')` holds for photos that have the tag, whether `pellucid tag` wrote it or you confirmed it, and not for those whose tag you rejected; `not tag('beach')` for all",
+        "others. Case, hyphens and underscores make no difference: `tag('black-and-white')` is `tag('Black and White')`. Both go with everything else:\n",
+        "```text",
+        "pellucid search \"a dog\" --where \"tag('beach') and quality > 0.6 and taken_at >= '2024-01-01'\"",
+        "pellucid search \"a dog\" --where \"not tag('people') and count(region.label = 'dog') >= 2\"",
+        "```",
+    ]
     lines += [
         "\n## Columns of a region\n",
         "With `region.` before the name, in `--where` too: [how](searching.md#conditions-on-regions).\n",

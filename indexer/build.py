@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotate import RegionMakerOptions, load_region_maker
+from annotate import PeopleKeywords, RegionMakerOptions, load_region_maker
 from preprocess import Limits, PellucidError, load_rule
-from search import Library, Store, make_derived
+from search import Library, Store, bank_vectors, make_derived
 
 from .commit import Writer
 from .encoding import Embedded, embed
@@ -94,8 +94,12 @@ class _Build:
                 self.stage.id,
             ):
                 chosen += [root for root in file.roots if root not in chosen]  # another recipe, rule or maker needs every photo again
+            # Those of an older library need it too; a disk that is not mounted waits, without a word each time.
+            unhashed = {root for root, _ in self.held.unhashed}
+            chosen += [root for root in file.roots if root not in chosen and root in unhashed and Path(root).is_dir()]
             todo = self._plan(chosen)
         self.report.total = len(todo.todo)
+        self.report.unhashed = sum(file.key in self.held.unhashed for file in todo.reembed)
         if self.options.dry_run:
             self._count_dry(todo)
             return self.report
@@ -165,7 +169,8 @@ class _Build:
         pending: list[Embedded] = []
         last = time.monotonic()
         try:
-            loader = Loader(self.encoder, self.options.limits, self.held.judged, self.rule, self.stage)
+            keywords = PeopleKeywords(self.library.folder)
+            loader = Loader(self.encoder, self.options.limits, self.held.judged, self.rule, self.stage, keywords)
             # Photos with regions wait with some ten crops each, so there are fewer of them.
             ahead = 4 * threads + self.encoder.batch_size // (1 if self.stage.maker is None else 16)
             loaded = read(todo.todo, loader, self.report, pool, ahead)
@@ -217,6 +222,7 @@ class _Build:
         swept = self.store.sweep()  # always: a killed build may have left vectors whose photos it had already dropped
         if swept or fresh or todo.gone or report.failed or self.stale:
             self.store.compact()
+        bank_vectors(self.encoder, self.library.cache)  # what verdicts are measured against; the first search would pay for it
         for recipe_id in dict.fromkeys((self.recipe.id, self.library.file.current)):
             make_derived(self.store, recipe_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from preprocess import MEASURES_SOURCE
 from search import Failure
 
 from .regions import averaged
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """Writes batches as one commit each time. Vectors first, then the rows that need them: a kill between the two leaves no half photo."""
+    """Writes batches as one commit each time. Vectors and measures first, then the rows that need them: a kill between the two leaves no half photo."""
 
     def __init__(self, store: Store, recipe: Recipe, held: Inventory, report: Report) -> None:
         self.store, self.recipe, self.held, self.report = store, recipe, held, report
@@ -29,6 +30,9 @@ class Writer:
             items = [item for batch in batches for item in batch.items]
             self._vectors(batches)
             self._regions(batches)
+            measures = {item.digest: item.measures for item in items if item.measures}
+            if measures:
+                self.store.scores.put(measures, MEASURES_SOURCE)
             self.store.put_images([item.row for item in items if not self.held.stands(item)], known=self.held.known)
             self.store.clear_failures(item.found.key for item in items if item.found.key in self.held.failures)
             for item in items:

@@ -30,14 +30,19 @@ class Inventory:
         self.embedded: set[Source] = {(PLAIN, digest) for digest in store.digests(recipe.id)}
         for enhancer, recipe_id in store.library.file.enhanced(recipe.id).items():
             self.embedded |= {(enhancer, digest) for digest in store.digests(recipe_id)}
+        hashes = self.images["perceptual_hash"].to_pylist()
+        self.unhashed: set[Key] = {key for key, text in zip(self._keys, hashes, strict=True) if text is None}
         self._row_of_digest = {digest: at for at, digest in enumerate(rest[0])}
         self._row_of_key: dict[Key, int] = {}
 
     def complete(self) -> set[Key]:
-        """Photos that need not be read: judged by this rule, looked at for regions, and with every vector that they should have."""
+        """Photos that need not be read: judged by this rule, looked at for regions, with every vector that they should have, and with a perceptual hash,
+        which is written after the photo's measures."""
         columns = (self.images[name].to_pylist() for name in ("digest", "haze", "dehazed", "dehaze_rule"))
         complete: set[Key] = set()
         for key, digest, haze, dehazed, rule in zip(self._keys, *columns, strict=True):
+            if key in self.unhashed:
+                continue
             # Nothing has to be seen again where nothing is to be dehazed: such rows are changed where they are.
             judged = rule == self.rule.id or (haze is not None and self.rule.dehazer is None)
             wanted = dehazed is None or self.rule.dehazer is None or (dehazed, digest) in self.embedded
@@ -46,13 +51,13 @@ class Inventory:
         return complete
 
     def judged(self, digest: str) -> tuple[dict[str, Any] | None, bool]:
-        """The row of a photo with these bytes that was judged by this rule, and whether all its vectors are there, so that it need not be decoded."""
+        """The row of a photo with these bytes that was judged by this rule, and whether it has its vectors and its hash, so that it need not be decoded."""
         at = self._row_of_digest.get(digest)
         row = None if at is None else self._row(at)
         if row is None or row["dehaze_rule"] != self.rule.id:
             return None, False
         sources = {(PLAIN, digest)} | ({(row["dehazed"], digest)} if row["dehazed"] is not None else set())
-        return row, sources <= self.embedded
+        return row, sources <= self.embedded and row["perceptual_hash"] is not None
 
     def before(self, keys: Iterable[Key]) -> dict[Key, tuple[str, tuple[int, int]]]:
         """Digest and full size, width and height, that these files had."""

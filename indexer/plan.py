@@ -25,7 +25,7 @@ class Known:
 
 @dataclass(slots=True)
 class Plan:
-    """What a build does. `todo` holds new and changed files, `reembed` unchanged ones that lack a vector or were not judged by its rule."""
+    """What a build does. `todo` holds new and changed files, `reembed` unchanged ones that lack a vector or a hash, or were not judged by its rule."""
 
     new: list[Found] = field(default_factory=list)
     changed: list[Found] = field(default_factory=list)

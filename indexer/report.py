@@ -20,7 +20,8 @@ class Report:
     Of the `photos` in the library, `without_vector` lack one of this `recipe`, which the command `finish` makes. `searches_use` is the encoder
     that searches use; where it is another, the command `switch` changes that. `replaced` are past versions that this recipe took over from.
     `dehazed` of the files that were read can now be found through a dehazed version too. In `annotated` photos, `regions` were found;
-    `regions_gone` of machines went because none are wanted any more.
+    `regions_gone` of machines went because none are wanted any more. `unhashed` photos that have not changed had no perceptual hash and no measures
+    from an earlier Pellucid, and are read again for them.
     """
 
     total: int = 0
@@ -39,6 +40,7 @@ class Report:
     annotated: int = 0
     regions: int = 0
     regions_gone: int = 0
+    unhashed: int = 0
     photos: int = 0
     without_vector: int = 0
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "annotated", "regions", "regions_gone", "photos", "without_vector",
+        names = ("found", "new", "changed", "touched", "moved", "copied", "same", "gone", "kept", "reembedded", "dehazed", "annotated", "regions", "regions_gone", "unhashed", "photos", "without_vector",
                  "recipe", "searches_use", "finish", "switch", "replaced", "precision_note")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "failed": self.failed,

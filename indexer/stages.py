@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -17,6 +17,8 @@ from preprocess import (
     PellucidError,
     WeightsError,
     decode,
+    hash_text,
+    measure_for_build,
     read_bytes,
     reduced,
     sidecar_keywords,
@@ -28,6 +30,8 @@ from .report import Report
 from .walk import Found
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from preprocess import DehazeRule, Photo, RgbImage
     from search import Encoder, Prepared
 
@@ -41,7 +45,8 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer, and `regions` what it got.
+    """A file that was read. `row` is its future row of the images table; `prepared` holds what must be encoded, by enhancer, `regions` what it got, and
+    `measures` what was measured of its pixels, by axis.
 
     `error` says why there is no dehazed version, or no region, where there should be: the photo is found as it is, and the next build tries again.
     """
@@ -51,6 +56,7 @@ class Loaded:
     prepared: Mapping[str, Prepared]
     error: PellucidError | None = None
     regions: Regions = NO_REGIONS
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -82,9 +88,11 @@ class Loader:
     stage for them, neither are regions."""
 
     def __init__(
-        self, encoder: Encoder, limits: Limits, known: RowsByDigest, rule: DehazeRule | None = None, regions: RegionStage | None = None
-    ) -> None:
+        self, encoder: Encoder, limits: Limits, known: RowsByDigest, rule: DehazeRule | None = None, regions: RegionStage | None = None,
+        keywords: Callable[[Path], tuple[str, ...]] = sidecar_keywords,
+    ) -> None:  # fmt: skip
         self.encoder, self.limits, self.known, self.rule, self.regions = encoder, limits, known, rule, regions
+        self.keywords = keywords
 
     def __call__(self, found: Found) -> Loaded | tuple[Found, PellucidError]:
         """The loaded file, or the file with the error that stopped it."""
@@ -99,7 +107,7 @@ class Loader:
             return found, ImageError(f"{found.file} could not be read: {type(error).__name__}: {error}")
 
     def load(self, found: Found) -> Loaded:
-        """Read, and decode only what lacks a vector or was not judged by the rule yet.
+        """Read, and decode only what lacks a vector or a hash, or was not judged by the rule yet.
 
         Raises:
             ImageError: the file cannot be used.
@@ -112,7 +120,7 @@ class Loader:
             "byte_size": len(data),
             "modified_ns": found.modified_ns,
         }
-        sidecar = sidecar_keywords(found.file)
+        sidecar = self.keywords(found.file)
         known, complete = self.known(place["digest"])
         complete = complete and not self._lacks_regions(found, place["digest"])
         if known is not None and complete and known["keywords"] is None and not sidecar:  # keywords may be of the other file's sidecar
@@ -122,8 +130,20 @@ class Loader:
         facts = {name: getattr(photo.facts, name) for name in FACT_COLUMNS}
         row = image_row(**place, **facts, format=photo.format, width=photo.width, height=photo.height, keywords="; ".join(words) or None)
         haze = {} if known is None else {name: known[name] for name in ("haze", "dehazed", "dehaze_rule")}
-        versions = {PLAIN: photo.pixels}
+        # What was measured once stands: another encoder may read the photo at another scale, and rows that change make the caches of all recipes stale.
+        measures: dict[str, float] = {}
         failed = None
+        if known is not None and known["perceptual_hash"] is not None:
+            row["perceptual_hash"] = known["perceptual_hash"]
+        else:
+            try:
+                measured = measure_for_build(photo.pixels)
+                row["perceptual_hash"], measures = hash_text(measured.hash), measured.scores
+            except Exception as error:  # the next build tries again
+                failed = ImageError(
+                    f"{found.file} could not be measured: {type(error).__name__}: {error}. It can be found, but not as a duplicate."
+                )
+        versions = {PLAIN: photo.pixels}
         try:
             haze, dehazed = self._dehazed(photo.pixels, haze)
             versions |= dehazed
@@ -139,7 +159,7 @@ class Loader:
             failed = ImageError(
                 f"The regions of {found.file} could not be found: {type(error).__name__}: {error}. The photo can be found as a whole."
             )
-        return Loaded(found, row | haze, prepared, failed, regions)
+        return Loaded(found, row | haze, prepared, failed, regions, measures)
 
     def _lacks_regions(self, found: Found, digest: str) -> bool:
         stage = self.regions

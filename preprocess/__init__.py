@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._session import GraphOptions, open_session
     from ._torch_files import graph_errors, misfits, read_state, write_onnx
     from .atmosphere import add_haze
+    from .build_measures import MEASURED, MEASURES_SOURCE, BuildMeasures, measure_for_build
     from .comparison import jpeg_bytes, png_bytes, side_by_side
     from .dehaze import DEHAZE_RULES, DEHAZED_SHORT, DEHAZERS, Dehazer, DehazeRule, Judged, load_dehazer, load_rule, rule_of
     from .dehaze_evaluation import PUBLISHED, PUBLISHED_ON, DehazeFigures, evaluate_dehazers, find_pairs
@@ -47,13 +48,17 @@ if TYPE_CHECKING:
     from .haze_evaluation import evaluate_haze, find_sources
     from .image import DECODE_MARGIN, Limits, Photo, RgbImage, decode, read_bytes, read_image
     from .keywords import sidecar_keywords
+    from .orientation import exif_orientation
     from .original import Original, decode_original, peek_size
+    from .perceptual_hash import TURNS, Hashes, distances, hash_text, picture_hash, turns
     from .planes import normalised_planes
     from .probe_photos import example_photos, real_photos
     from .progress import Progress, no_progress
+    from .quality import DECODED_SIDE, Measures, measure, working_copy
     from .remote import fetch
     from .resize import Fit, fit, reduced, squash
     from .save import edited_name, encode_edited, write_whole
+    from .scene_statistics import natural_statistics
     from .staging import remove_model, staged, writing_models
     from .storage import FULL, move_to_new, storage_errors, temporary_beside, try_lock
     from .weights import (
@@ -86,6 +91,12 @@ _HOMES = {
         "write_onnx",
     ),
     "atmosphere": ("add_haze",),
+    "build_measures": (
+        "MEASURED",
+        "MEASURES_SOURCE",
+        "BuildMeasures",
+        "measure_for_build",
+    ),
     "comparison": (
         "jpeg_bytes",
         "png_bytes",
@@ -144,10 +155,20 @@ _HOMES = {
         "read_image",
     ),
     "keywords": ("sidecar_keywords",),
+    "orientation": ("exif_orientation",),
+    "scene_statistics": ("natural_statistics",),
     "original": (
         "Original",
         "decode_original",
         "peek_size",
+    ),
+    "perceptual_hash": (
+        "TURNS",
+        "Hashes",
+        "distances",
+        "hash_text",
+        "picture_hash",
+        "turns",
     ),
     "planes": ("normalised_planes",),
     "probe_photos": (
@@ -157,6 +178,12 @@ _HOMES = {
     "progress": (
         "Progress",
         "no_progress",
+    ),
+    "quality": (
+        "DECODED_SIDE",
+        "Measures",
+        "measure",
+        "working_copy",
     ),
     "remote": ("fetch",),
     "resize": (
@@ -198,19 +225,21 @@ _HOMES = {
     ),
 }
 __all__ = [
-    "DECODE_MARGIN", "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "FULL", "HAZE_THRESHOLD", "PHOTO_SUFFIXES",
-    "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "Fault", "FetchError",
-    "FilterError", "Fit", "Gate", "GraphOptions", "ImageCorrupt", "ImageError", "ImageTooLarge", "ImageUnreadable",
-    "ImageUnsupported", "ImageVanished", "InputError", "Judged", "LibraryBusy", "LibraryDamaged", "LibraryError",
-    "LibraryNotFound", "LibraryTooNew", "Limits", "MissingExtra", "Original", "PellucidError", "Photo", "Progress", "QueryError",
-    "RecipeMismatch", "RegionDepth", "RgbImage", "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze",
-    "as_tuples", "check_file", "check_name", "choose", "cv2", "decode", "decode_original", "depth_heat_map", "digest_of",
-    "edited_name", "encode_edited", "evaluate_dehazers", "evaluate_haze", "example_photos", "fetch", "file_faults", "find_pairs",
-    "find_sources", "first_line", "fit", "folders_of", "graph_errors", "haze_density", "is_photo", "jpeg_bytes", "kind_of",
-    "lazy_names", "load_dehazer", "load_rule", "misfits", "move_to_new", "no_progress", "normalised_planes", "open_session",
-    "peek_size", "png_bytes", "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth",
-    "relative_depth", "remove_model", "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged",
-    "storage_errors", "temporary_beside", "try_lock", "write_onnx", "write_weights_facts", "write_whole", "writing_models",
+    "DECODED_SIDE", "DECODE_MARGIN", "DEHAZED_PIXELS", "DEHAZED_SHORT", "DEHAZERS", "DEHAZE_RULES", "FULL", "HAZE_THRESHOLD",
+    "MEASURED", "MEASURES_SOURCE", "PHOTO_SUFFIXES", "PUBLISHED", "PUBLISHED_ON", "RAW_SUFFIXES", "TURNS", "BuildMeasures",
+    "DehazeFigures", "DehazeRule", "Dehazer", "Facts", "Fault", "FetchError", "FilterError", "Fit", "Gate", "GraphOptions",
+    "Hashes", "ImageCorrupt", "ImageError", "ImageTooLarge", "ImageUnreadable", "ImageUnsupported", "ImageVanished", "InputError",
+    "Judged", "LibraryBusy", "LibraryDamaged", "LibraryError", "LibraryNotFound", "LibraryTooNew", "Limits", "Measures",
+    "MissingExtra", "Original", "PellucidError", "Photo", "Progress", "QueryError", "RecipeMismatch", "RegionDepth", "RgbImage",
+    "SettingsError", "StorageFull", "UnknownName", "WeightsError", "add_haze", "as_tuples", "check_file", "check_name", "choose",
+    "cv2", "decode", "decode_original", "depth_heat_map", "digest_of", "distances", "edited_name", "encode_edited",
+    "evaluate_dehazers", "evaluate_haze", "example_photos", "exif_orientation", "fetch", "file_faults", "find_pairs",
+    "find_sources", "first_line", "fit", "folders_of", "graph_errors", "hash_text", "haze_density", "is_photo", "jpeg_bytes",
+    "kind_of", "lazy_names", "load_dehazer", "load_rule", "measure", "measure_for_build", "misfits", "move_to_new",
+    "natural_statistics", "no_progress", "normalised_planes", "open_session", "peek_size", "picture_hash", "png_bytes",
+    "read_bytes", "read_facts", "read_image", "read_state", "real_photos", "reduced", "region_depth", "relative_depth",
+    "remove_model", "rule_of", "safe_name", "side_by_side", "sidecar_keywords", "squash", "staged", "storage_errors",
+    "temporary_beside", "try_lock", "turns", "working_copy", "write_onnx", "write_weights_facts", "write_whole", "writing_models",
     "wrong_files",
 ]  # fmt: skip
 

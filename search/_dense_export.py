@@ -14,9 +14,7 @@ every photo that is indexed. Where `image.onnx` has its weights in a file beside
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +23,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from preprocess import Progress, WeightsError, digest_of, example_photos, graph_errors, no_progress, real_photos, writing_models
+from preprocess import Progress, WeightsError, example_photos, graph_errors, no_progress, real_photos
 
+from ._graph_beside import replace_beside, write_beside
 from ._onnx_clip import OnnxEncoder
-from ._shared_weights import share_weights
 from ._torch_clip import normalized
 from ._towers import write_graph
 from .dense import DENSE
-from .model import DATA, IMAGE, LARGEST_FILE, Model
+from .model import IMAGE, Model
 
 if TYPE_CHECKING:
     from preprocess import RgbImage
@@ -159,24 +157,16 @@ def write_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progres
     on_progress("dense tower to ONNX", None)
     side = loaded.image.side
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8))
-    with graph_errors(loaded.arch), tempfile.TemporaryDirectory(dir=folder, prefix=".dense") as place:
-        made = Path(place) / DENSE
-        write_graph(tower, pixels, made, loaded.image.tensor, {0: "batch"}, ("vector", "dense"))
-        graph = onnx.load(str(made))
+
+    def make(file: Path) -> Any:
+        write_graph(tower, pixels, file, loaded.image.tensor, {0: "batch"}, ("vector", "dense"))
+        graph = onnx.load(str(file))
         for dimension, length in zip(graph.graph.output[1].type.tensor_type.shape.dim[1:], (*tower.grid, loaded.dim), strict=True):
             dimension.dim_value = length  # which the exporter cannot know of a reshaped output
-        if (folder / (IMAGE + DATA)).is_file():
-            share_weights(graph, folder / IMAGE)
-        left = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-        ready = Path(place) / "ready"
-        ready.mkdir()
-        if left > LARGEST_FILE:
-            onnx.save_model(graph, str(ready / DENSE), save_as_external_data=True, location=DENSE + DATA)
-        else:
-            (ready / DENSE).write_bytes(graph.SerializeToString())
-        for file in sorted(ready.iterdir(), reverse=True):  # the graph last
-            file.chmod((folder / IMAGE).stat().st_mode)
-            file.replace(folder / file.name)
+        return graph
+
+    with graph_errors(loaded.arch):
+        write_beside(folder, DENSE, make)
 
 
 def replace_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progress) -> Model:
@@ -185,23 +175,12 @@ def replace_dense(loaded: Loaded, folder: Path, on_progress: Progress = no_progr
     Raises:
         WeightsError: see `write_dense` and `check_dense`; the folder then has none.
     """
-    model = Model.read(folder)
-    kept = {name: digest for name, digest in model.files.items() if not name.startswith(DENSE)}
     DenseTower(loaded)
-    with writing_models(folder):
-        replace(model, files=kept).write(folder)
-        try:
-            write_dense(loaded, folder, on_progress)
-            on_progress("comparison with open_clip", None)
-            measured = check_dense(loaded, OnnxEncoder(folder), [*real_photos(), *example_photos()][:DENSE_PHOTOS])
-        except BaseException:
-            for file in folder.glob(DENSE + "*"):
-                file.unlink()
-            raise
-        made = {file.name: digest_of(file) for file in sorted(folder.glob(DENSE + "*"))}
-        model = replace(model, files=kept | made, measured=dict(model.measured) | measured)
-        model.write(folder)
-    return model
+
+    def check() -> dict[str, float]:
+        return check_dense(loaded, OnnxEncoder(folder), [*real_photos(), *example_photos()][:DENSE_PHOTOS])
+
+    return replace_beside(folder, DENSE, lambda: write_dense(loaded, folder, on_progress), check, on_progress)
 
 
 def check_dense(loaded: Loaded, encoder: OnnxEncoder, photos: Sequence[RgbImage]) -> dict[str, float]:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import contextlib
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from preprocess import LibraryDamaged, StorageFull
 
-from .schema import ANNOTATION_COLUMNS, FAILURE_COLUMNS, IMAGE_COLUMNS, REGION_COLUMNS, Column
+from .schema import (
+    ANNOTATION_COLUMNS,
+    FAILURE_COLUMNS,
+    IMAGE_COLUMNS,
+    REGION_COLUMNS,
+    SCORE_ROWS,
+    TAG_COLUMNS,
+    TAG_LABEL_COLUMNS,
+    TAG_RUN_COLUMNS,
+    Column,
+)
 
 if TYPE_CHECKING:
     from lancedb import DBConnection
@@ -44,6 +55,10 @@ SCHEMAS = {
     "failures": arrow_schema(FAILURE_COLUMNS),
     "regions": arrow_schema(REGION_COLUMNS),
     "annotations": arrow_schema(ANNOTATION_COLUMNS),
+    "scores": arrow_schema(SCORE_ROWS),
+    "tags": arrow_schema(TAG_COLUMNS),
+    "tag_runs": arrow_schema(TAG_RUN_COLUMNS),
+    "tag_labels": arrow_schema(TAG_LABEL_COLUMNS),
 }
 
 
@@ -147,6 +162,15 @@ class Tables:
                 filled = _filled(batch, name)
                 yield filled if columns is None else filled.select(list(columns))
 
+    def distinct(self, name: str, where: str | None = None) -> set[str]:
+        """The digests in a table, or in its rows that meet a condition. They become Python's only once each: a table of scores has each of them twenty times."""
+        parts: list[pa.Array] = []
+        for batch in self.batches(name, 65_536, where, ["digest"]):
+            parts.append(pc.unique(batch["digest"]))
+            if len(parts) == 64:
+                parts = [pc.unique(pa.chunked_array(parts))]
+        return set(pc.unique(pa.chunked_array(parts)).to_pylist()) if parts else set()
+
     def add_columns(self, name: str, columns: Sequence[Column]) -> None:
         """Add columns of nulls that the table lacks."""
         if name in self.names():
@@ -173,6 +197,20 @@ class Tables:
             self._open[name] = self._db.create_table(name, data=rows, mode="overwrite")
         self.compact(name, timedelta(0))
 
+    def rewrite_without(self, name: str, digests: Container[str]) -> None:
+        """As `rewrite`, without the rows of these digests; some rows at a time, so that a table may be larger than memory."""
+        if name not in self.names():
+            return
+
+        def kept() -> Iterator[pa.RecordBatch]:
+            for batch in self.batches(name, 65_536):
+                yield batch.filter(pa.array([digest not in digests for digest in batch["digest"].to_pylist()], pa.bool_()))
+
+        rows = pa.RecordBatchReader.from_batches(self.table(name).schema, kept())
+        with translated(self.folder):
+            self._open[name] = self._db.create_table(name, data=rows, mode="overwrite")
+        self.compact(name, timedelta(0))
+
     def compact(self, name: str, keep: timedelta = timedelta(0)) -> None:
         """Merge small files and drop versions older than `keep`."""
         if name in self.names():
@@ -189,9 +227,12 @@ def _filled(rows: Any, name: str) -> Any:
     return rows
 
 
-def by_keys(keys: Mapping[str, Sequence[str]], chunk: int = 500) -> Iterator[str]:
+def by_keys(keys: Iterable[tuple[str, str]], chunk: int = 500) -> Iterator[str]:
     """Conditions that match (root, path) keys, some hundred at a time."""
-    for root, paths in keys.items():
+    roots: dict[str, list[str]] = {}
+    for root, path in keys:
+        roots.setdefault(root, []).append(path)
+    for root, paths in roots.items():
         for at in range(0, len(paths), chunk):
             yield f"root = {quote(root)} AND path IN ({', '.join(map(quote, paths[at : at + chunk]))})"
 

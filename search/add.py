@@ -62,12 +62,32 @@ def add_dense(name: str, models: Path, *, offline: bool = False, on_progress: Pr
         MissingExtra: open_clip is not installed.
         WeightsError: its torch weights cannot be had again or are others now, or its tower has no dense features.
     """
-    folder = choose({folder.name: folder for folder in model_folders(models.absolute())}, name, "added model")
-    model = Model.read(folder)
-    loaded = replace(loaded_again(folder, model, offline, on_progress), image=model.image)
+    folder, loaded = _again(name, models, offline, on_progress)
     from ._dense_export import replace_dense
 
     return replace_dense(loaded, folder, on_progress)
+
+
+def add_iqa(name: str, models: Path, *, offline: bool = False, on_progress: Progress = no_progress) -> Model:
+    """Give a model that was added before a graph of CLIP-IQA, for scores of photos at their own size, and say what it is. Its other files stay as they are.
+
+    Raises:
+        UnknownName: no model of that name was added.
+        InputError: it was made of ready-made graphs.
+        MissingExtra: open_clip is not installed.
+        WeightsError: its torch weights cannot be had again or are others now, or its tower is none of OpenAI's residual nets.
+    """
+    folder, loaded = _again(name, models, offline, on_progress)
+    from ._iqa_export import replace_iqa
+
+    return replace_iqa(loaded, folder, on_progress)
+
+
+def _again(name: str, models: Path, offline: bool, on_progress: Progress) -> tuple[Path, Loaded]:
+    """The folder of a model that was added, and its torch weights, which its graphs were made of."""
+    folder = choose({folder.name: folder for folder in model_folders(models.absolute())}, name, "added model")
+    model = Model.read(folder)
+    return folder, replace(loaded_again(folder, model, offline, on_progress), image=model.image)
 
 
 def _accept(folder: Path, source: Source) -> None:

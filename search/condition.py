@@ -1,29 +1,22 @@
 """What `--where` may say, and the SQL that it becomes.
 
-A condition is SQL on the columns of a photo, with three things more: `region.area` is a column of one region of the photo, `count(...)` how many of its
-regions meet a condition, and `left_of('dog', 'car')` whether two of them lie so. The text is taken apart into words, names and signs, every one of which
+A condition is SQL on the columns of a photo, its scores among them, with five things more: `region.area` is a column of one region of the photo, `count(...)`
+how many of its regions meet a condition, `left_of('dog', 'car')` whether two of them lie so, `tag('beach')` whether the photo has a tag, and `score('warm')`
+its score on an axis that is no column. The text is taken apart into words, names and signs, every one of which
 must be known, so that what SQLite gets to see can only ever be a condition.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from preprocess import FilterError
 
-from .schema import ASKED_REGION_COLUMNS, IMAGE_COLUMNS
+from .condition_names import FUNCTIONS, NAMES, REGION_NAMES, RELATIONS, SCORE_NAMES, explain, no_column
 
-NAMES = tuple(column.name for column in IMAGE_COLUMNS)
-REGION_NAMES = tuple(column.name for column in ASKED_REGION_COLUMNS)
 # fmt: off
-FUNCTIONS = frozenset({
-    "like", "glob", "lower", "upper", "length", "substr", "substring", "instr", "trim", "coalesce", "ifnull", "nullif", "iif", "abs", "round",
-    "min", "max", "date", "time", "datetime", "strftime", "julianday",
-})
-"""Harmless, and enough to compare text, numbers and dates."""
 _KEYWORDS = frozenset({
     "and", "or", "not", "in", "is", "null", "isnull", "notnull", "like", "glob", "between", "escape", "case", "when", "then", "else", "end", "collate",
     "nocase", "binary", "rtrim", "cast", "as", "text", "int", "integer", "real", "float", "numeric", "true", "false", "distinct", "from",
@@ -31,28 +24,14 @@ _KEYWORDS = frozenset({
 # fmt: on
 LONGEST = 10_000  # characters of a condition
 
-_LEFT = "a.x2 <= (b.x1 + b.x2) / 2 AND (a.x1 + a.x2) / 2 <= b.x1"
-_ABOVE = "a.y2 <= (b.y1 + b.y2) / 2 AND (a.y1 + a.y2) / 2 <= b.y1"
-_SHARED = "(min(a.x2, b.x2) - max(a.x1, b.x1)) * (min(a.y2, b.y2) - max(a.y1, b.y1))"
-_MEET = "a.x1 < b.x2 AND b.x1 < a.x2 AND a.y1 < b.y2 AND b.y1 < a.y2"
-_AREA, _OTHER_AREA = "(a.x2 - a.x1) * (a.y2 - a.y1)", "(b.x2 - b.x1) * (b.y2 - b.y1)"
-
-
-def _turned(geometry: str) -> str:
-    """The same with `a` and `b` exchanged."""
-    return re.sub(r"\b[ab]\.", lambda found: "b." if found.group() == "a." else "a.", geometry)
-
-
-RELATIONS = {
-    "left_of": _LEFT,
-    "right_of": _turned(_LEFT),
-    "above": _ABOVE,
-    "below": _turned(_ABOVE),
-    "inside": f"{_MEET} AND {_SHARED} >= 0.9 * {_AREA} AND {_AREA} < {_OTHER_AREA}",
-    "overlaps": _MEET,
-}
-"""How the box of a region `a` lies to that of another, `b`. Left of it: a's right edge is not beyond b's middle, and a's middle not beyond b's left edge, so
-that the two may overlap, but neither by more than half of its own width. Inside it: nine tenths of a's box lie in b's, which is larger."""
+_TAGGED = (
+    "(images.digest IN (SELECT digest FROM marks.names JOIN marks.tagged USING (tag) JOIN marks.photos USING (photo) WHERE names.key = {}))"
+)
+_TAGGED_ONE = (
+    "EXISTS (SELECT 1 FROM marks.photos JOIN marks.tagged USING (photo) JOIN marks.names USING (tag)"
+    " WHERE photos.digest = images.digest AND names.key = {})"
+)
+"""Whether a photo has a tag. The first, which finds all that have it at once, takes as long for one photo as for all; the second is for one."""
 
 _TOKEN = re.compile(
     r"""[ \t\n\f\r]+
@@ -70,15 +49,17 @@ _TOKEN = re.compile(
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition as SQL over the rows of `images`, joined with those of `regions` as `region` where it is `joined`; `regions` says whether it speaks of
-    regions at all."""
+    regions at all. It is joined with those of `marks.photos` as `mark` where it has `axes`, those that it speaks of; `tags` are the tags, as they are written."""
 
     sql: str
     joined: bool
     regions: bool
+    axes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, where: str) -> Condition:
-        """The condition that a text says.
+    def parse(cls, where: str, *, one: bool = False) -> Condition:
+        """The condition that a text says; with `one`, in a form that is quick for a single photo and slow for all.
 
         Raises:
             FilterError: it is too long, or has a word or sign that no condition has; the message says which and what there is.
@@ -87,7 +68,7 @@ class Condition:
             raise FilterError("--where is empty. Example: --where \"taken_at >= '2024-01-01'\"")
         if "\0" in where or len(where) > LONGEST:
             raise FilterError("--where is too long or has a NUL in it.")
-        return _Rewriting(where).condition()
+        return _Rewriting(where, one).condition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +101,11 @@ def _tokens(where: str) -> Iterator[_Token]:
 class _Rewriting:
     """One pass over the tokens, without recursion, so that depth costs nothing."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, one: bool) -> None:
         self.where = where
+        self.tagged = _TAGGED_ONE if one else _TAGGED
+        self.axes: list[str] = []
+        self.tags: list[str] = []
         self.tokens = list(_tokens(where))
         self.at = 0
         self.out: list[str] = []
@@ -135,7 +119,7 @@ class _Rewriting:
             self.at += 1
         if self.closing:
             raise FilterError(explain(self.where, "a parenthesis is not closed"))
-        return Condition(" ".join(self.out), self.joined, self.regions)
+        return Condition(" ".join(self.out), self.joined, self.regions, tuple(dict.fromkeys(self.axes)), tuple(dict.fromkeys(self.tags)))
 
     def _next(self, ahead: int = 1) -> _Token:
         return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else _END
@@ -153,7 +137,7 @@ class _Rewriting:
             return self._qualified(token)
         elif token.kind == "word" and self._next().text == "(":
             return self._called(token)
-        elif token.text.startswith('"') and token.name not in NAMES:
+        elif token.text.startswith('"') and token.name not in NAMES and token.name not in SCORE_NAMES:
             inner = token.text[1:-1]
             raise FilterError(f"--where has {token.text} in double quotes, which name a column. Put text in single quotes: '{inner}'.")
         elif token.name and not (token.kind == "word" and token.name in _KEYWORDS):
@@ -163,19 +147,24 @@ class _Rewriting:
     def _column(self, written: str, name: str) -> str:
         if name in ("select", "values", "with"):
             raise FilterError("--where takes a condition on columns, not a query.")
+        if name in SCORE_NAMES:
+            self.axes.append(name)
+            return f'mark."{name}"'
+        if name in ("tag", "tags"):
+            raise FilterError("--where has no column of tags. Ask whether a photo has one: tag('beach')")
         if name not in NAMES:
-            raise FilterError(_no_column(written, name))
+            raise FilterError(no_column(written, name))
         return f'images."{name}"'
 
     def _qualified(self, token: _Token) -> str:
         """A column of a region, or of the photo by the table's name."""
         column = self._next(2)
         self.at += 2
-        known = {"region": REGION_NAMES, "images": NAMES}.get(token.name, ())
+        known = {"region": REGION_NAMES, "images": (*NAMES, *SCORE_NAMES)}.get(token.name, ())
         if column.name not in known:
-            raise FilterError(_no_column(f"{token.text}.{column.text}", column.name, token.name == "region"))
+            raise FilterError(no_column(f"{token.text}.{column.text}", column.name, token.name == "region"))
         if token.name == "images":
-            return f'images."{column.name}"'
+            return self._column(column.text, column.name)
         self.regions = True
         self.joined = self.joined or not self.counting
         return f'region."{column.name}"' + (" COLLATE NOCASE" if column.name == "label" else "")
@@ -186,6 +175,8 @@ class _Rewriting:
             return self._count()
         if name in RELATIONS:
             return self._relation(name)
+        if name in ("tag", "score"):
+            return self._marked(name)
         if name not in FUNCTIONS and name not in _KEYWORDS:
             raise FilterError(explain(self.where, f"not authorized: {token.text}"))
         return token.text
@@ -208,6 +199,24 @@ class _Rewriting:
         self.closing.append("))")
         return every.format(" AND (").removesuffix(")")
 
+    def _marked(self, name: str) -> str:
+        """Whether the photo has a tag, or its score on an axis."""
+        found = [self._next(ahead) for ahead in range(1, 4)]
+        if [token.kind for token in found] != ["sign", "text", "sign"] or found[2].text != ")":
+            example = "one tag in single quotes: tag('beach')" if name == "tag" else "one axis in single quotes: score('warm') > 0.6"
+            raise FilterError(f"--where: {name}() takes {example}.")
+        self.at += 3
+        text = found[1].text[1:-1].replace("''", "'")
+        if name == "tag":
+            from .vocabulary import tag_key  # only here: few conditions are about tags
+
+            self.tags.append(text)
+            return self.tagged.format(_quoted(tag_key(text)))
+        if text.lower() in SCORE_NAMES:
+            return self._column(text, text.lower())
+        self.axes.append(text)
+        return f"(SELECT extra.value FROM marks.extra WHERE extra.axis = {_quoted(text)} AND extra.photo = mark.photo)"  # noqa: S608 (quoted)
+
     def _relation(self, name: str) -> str:
         found = [self._next(ahead) for ahead in range(1, 6)]
         if [token.kind for token in found] != ["sign", "text", "sign", "text", "sign"] or found[2].text != "," or found[4].text != ")":
@@ -222,21 +231,5 @@ class _Rewriting:
         )
 
 
-def _columns() -> str:
-    return f"Columns: {', '.join(NAMES)}; of a region: {', '.join(f'region.{name}' for name in REGION_NAMES)}."
-
-
-def _no_column(written: str, name: str, of_region: bool = False) -> str:
-    """That there is no such column, the nearest that there is, and all."""
-    nearest = (*REGION_NAMES, *NAMES) if of_region else (*NAMES, *REGION_NAMES)
-    near = difflib.get_close_matches(name, nearest, n=1)
-    hint = f" Did you mean {near[0] if near[0] in NAMES else f'region.{near[0]}'!r}?" if near else " Text stands in single quotes."
-    return f"--where has no column {written!r}.{hint} {_columns()}"
-
-
-def explain(where: str, reason: str) -> str:
-    """What is wrong with a condition, and what there is."""
-    if "not authorized" in reason or "prohibited" in reason:
-        functions = f"{', '.join(sorted(FUNCTIONS))}, count, {', '.join(RELATIONS)}"
-        return f"--where {where!r} uses something that is not allowed. {_columns()} Functions: {functions}."
-    return f"--where {where!r} is not a condition: {reason}. Example: taken_at >= '2024-01-01' and camera like 'Pixel%'. {_columns()}"
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -22,6 +22,7 @@ import numpy as np
 from preprocess import LibraryDamaged, LibraryNotFound, StorageFull
 
 from .library import Library, storage_errors
+from .marks_cache import attach_marks, make_marks
 from .nearest import INDEXES, NearestIndex
 from .recipes import Coverage, coverage
 from .region_cache import STARTS, RegionIndex, write_regions
@@ -121,10 +122,18 @@ def open_derived(library: Library, recipe_id: str | None = None) -> Derived:
             except (StorageFull, LibraryDamaged):
                 break
         try:
-            return Derived(folder)
+            derived = Derived(folder)
         except LibraryDamaged:
             shutil.rmtree(folder, ignore_errors=True)  # unless another process has just replaced it by a newer one
-    return _aside(_store(library), recipe_id)
+        else:
+            return _marked(library, derived)
+    return _marked(library, _aside(_store(library), recipe_id))
+
+
+def _marked(library: Library, derived: Derived) -> Derived:
+    """The same with the scores and tags of its photos attached."""
+    attach_marks(library, derived.database)
+    return derived
 
 
 def _store(library: Library) -> Store:
@@ -152,6 +161,8 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
     recipe = recipe_id or library.file.current
     if recipe is None:
         raise LibraryNotFound(f"{library.folder} has no photos yet. Index a folder first: pellucid index FOLDER")
+    if cache == library.cache and library.marks_stamp() is not None:
+        make_marks(store)
     final = cache / library.cache_of(recipe).name
     if (final / "spread.npz").is_file():
         return final
@@ -178,6 +189,7 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
                 database.commit()
             np.savez(fresh / "spread.npz", count=spread.count, mean=spread.mean, covariance=spread.covariance,
                      coverage=astuple(coverage(store, recipe)), owners=owners, makers=makers, enhancers=np.array(enhancers, np.str_))  # fmt: skip
+            _write_null(library, recipe, fresh, len(digests))
             for file in fresh.iterdir():
                 with file.open("rb+") as written:
                     os.fsync(written.fileno())
@@ -197,6 +209,16 @@ def make_derived(store: Store, recipe_id: str | None = None, cache: Path | None 
         if other.name not in fresh_ones and not _young(other):
             shutil.rmtree(other, ignore_errors=True)
     return final
+
+
+def _write_null(library: Library, recipe: str, folder: Path, photos: int) -> None:
+    """What generic queries find in this library, where their vectors are at hand; else the first search measures it, as it has the encoder."""
+    from .null_model import NullModel
+    from .query_bank import kept_bank
+
+    bank = kept_bank(library.cache, recipe)
+    if bank is not None:
+        NullModel.measure(bank, INDEXES["flat"]().read(folder / "nearest.faiss"), photos).save(folder)
 
 
 def _enhanced(
@@ -238,4 +260,6 @@ def _write_rows(store: Store, digests: list[str], database: sqlite3.Connection) 
         at = columns.index("digest")
         rows = ((numbers.get(row[at]), *row) for row in values)
         database.executemany(insert, (row for row in rows if row[0] is not None))
-    database.execute("CREATE INDEX by_vector ON images (vector)")
+    # Both hold all that conditions on scores and tags need of a photo.
+    database.execute("CREATE INDEX by_vector ON images (vector, digest)")
+    database.execute("CREATE INDEX by_digest ON images (digest, vector)")

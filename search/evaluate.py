@@ -30,7 +30,7 @@ def evaluate_retrieval(folder: Path, encoder: Encoder) -> dict[str, Any]:
         InputError: there is no such file, or a line of it is wrong.
     """
     names, captions = read_captions(folder)
-    images = _encode_files([folder / name for name in names], encoder)
+    images = encode_files([folder / name for name in names], encoder)
     owners = np.array([at for at, texts in enumerate(captions) for _ in texts])
     texts = encoder.encode_texts([text for row in captions for text in row])
     similarities = texts @ images.T
@@ -72,7 +72,7 @@ def evaluate_zeroshot(folder: Path, encoder: Encoder) -> dict[str, Any]:
     Raises:
         InputError: the folder is none of these.
     """
-    labels, wanted, images = _labelled(folder, encoder)
+    labels, wanted, images = labelled_photos(folder, encoder)
     texts = encoder.encode_texts([TEMPLATE.format(label) for label in labels])
     ranks = ranks_of(images @ texts.T, wanted)
     return {"photos": len(wanted), "classes": len(labels), "encoder": encoder.recipe.encoder, "recipe": encoder.recipe.id,
@@ -89,7 +89,8 @@ def _recalls(ranks: NDArray[np.int64]) -> dict[str, float]:
     return {f"recall_at_{k}": round(float((ranks < k).mean()), 4) for k in (1, 5, 10)}
 
 
-def _encode_files(files: Sequence[Path], encoder: Encoder) -> Vectors:
+def encode_files(files: Sequence[Path], encoder: Encoder) -> Vectors:
+    """Unit rows of photos by their files, Float32["photo dim"]."""
     return _encode((lambda file=file: encoder.prepare(read_image(file, side=encoder.side).pixels) for file in files), encoder)
 
 
@@ -111,7 +112,7 @@ def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _labelled(folder: Path, encoder: Encoder) -> tuple[list[str], NDArray[np.int64], Vectors]:
+def labelled_photos(folder: Path, encoder: Encoder) -> tuple[list[str], NDArray[np.int64], Vectors]:
     """Class names, the class number of each photo, and the photos' rows."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
@@ -141,5 +142,5 @@ def _labelled(folder: Path, encoder: Encoder) -> tuple[list[str], NDArray[np.int
         )
     labels = list(dict.fromkeys(name for _, name in named))
     wanted = np.array([labels.index(name) for _, name in named])
-    vectors = _encode_files([file for file, _ in named], encoder)
+    vectors = encode_files([file for file, _ in named], encoder)
     return [label.replace("_", " ") for label in labels], wanted, vectors

@@ -14,7 +14,8 @@ import numpy as np
 
 from preprocess import FilterError
 
-from .condition import FUNCTIONS, NAMES, REGION_NAMES, Condition, explain
+from .condition import Condition
+from .condition_names import FUNCTIONS, NAMES, REGION_NAMES, SCORE_NAMES, explain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,15 +23,24 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 LONGEST_BYTES = 1_000_000  # of any text on the way; the keywords of a photo have at most 400,000
 
-_READABLE = {"images": {*NAMES, "vector", ""}, "regions": {*REGION_NAMES, "region", "photo", ""}}
+_READABLE = {
+    "images": {*NAMES, "vector", ""},
+    "regions": {*REGION_NAMES, "region", "photo", ""},
+    "photos": {*SCORE_NAMES, "photo", "digest", ""},
+    "names": {"tag", "key", ""},
+    "tagged": {"photo", "tag", ""},
+    "extra": {"axis", "photo", "value", ""},
+}
 _JOIN = "JOIN regions AS region ON region.photo = images.vector"
+_MARKS = " LEFT JOIN marks.photos AS mark ON mark.digest = images.digest"
 
 
 def matching_vectors(database: sqlite3.Connection, where: str) -> NDArray[np.int64]:
     """Row numbers, ascending and each once, of the vectors that have at least one image for which `where` holds.
 
     Raises:
-        FilterError: the expression is wrong, and the message names the columns; or it is about regions, and the library has none.
+        FilterError: the expression is wrong, and the message names the columns; or it is about regions, and the library has none; or it finds nothing, and is about
+            tags or scores that no photo has.
     """
     condition = Condition.parse(where)
     statement = f"SELECT DISTINCT images.vector FROM {_tables(condition)} WHERE ({condition.sql}) ORDER BY images.vector"  # noqa: S608 (confined)
@@ -48,7 +58,8 @@ def matching_regions(database: sqlite3.Connection, where: str) -> NDArray[np.int
     if not condition.joined:
         return None
     # "CROSS" and "+" keep to the order of the tables and to the index that holds all: through the one on `region`, a million rows take four times as long.
-    statement = f"SELECT region.region FROM images CROSS {_JOIN} WHERE ({condition.sql}) AND +region.region IS NOT NULL"  # noqa: S608
+    tables = f"images{_MARKS if condition.axes else ''} CROSS {_JOIN}"
+    statement = f"SELECT region.region FROM {tables} WHERE ({condition.sql}) AND +region.region IS NOT NULL"  # noqa: S608
     return np.unique(_numbers(database, statement, where, condition))
 
 
@@ -57,20 +68,35 @@ def row_statement(columns: str, where: str | None) -> str:
     `matching_vectors`, only those for which it holds. `columns` are column names of `images`, in double quotes."""
     if where is None:
         return f"SELECT {columns} FROM images WHERE vector = ?"  # noqa: S608
-    condition = Condition.parse(where)
+    condition = Condition.parse(where, one=True)
     once = " GROUP BY images.rowid" if condition.joined else ""
     return f"SELECT {columns} FROM {_tables(condition)} WHERE images.vector = ? AND ({condition.sql}){once}"  # noqa: S608
 
 
 def _tables(condition: Condition) -> str:
-    """A photo without regions keeps one row, whose region is null."""
-    return f"images LEFT {_JOIN}" if condition.joined else "images"
+    """A photo without scores keeps its row, with nulls, and one without regions one row, whose region is null."""
+    return f"images{_MARKS if condition.axes else ''}{f' LEFT {_JOIN}' if condition.joined else ''}"
 
 
 def _numbers(database: sqlite3.Connection, statement: str, where: str, condition: Condition) -> NDArray[np.int64]:
     if condition.regions and not _has_regions(database):
         raise FilterError(f"--where {where!r} is about regions, and the library has none. Find them: pellucid index --regions builtin")
-    return np.array([row[0] for row in _run(database, statement, where)], np.int64)
+    found = _run(database, statement, where)
+    if not found:
+        _check_marks(database, where, condition)
+    return np.array([row[0] for row in found], np.int64)
+
+
+def _check_marks(database: sqlite3.Connection, where: str, condition: Condition) -> None:
+    """That a condition finds nothing because there is nothing of the kind is worth an error, which no score above 0.9 is not."""
+    if condition.tags and database.execute("SELECT 1 FROM marks.tagged LIMIT 1").fetchone() is None:
+        raise FilterError(f"--where {where!r} is about tags, and no photo has one. Tag the photos: pellucid tag")
+    scored = {axis for (axis,) in database.execute("SELECT axis FROM marks.axes")} if condition.axes else set()
+    for axis in condition.axes:
+        if axis not in scored:
+            how = "Measure them: pellucid index" if axis.startswith("measured_") else "Score them: pellucid score"
+            own = f" (there are {', '.join(sorted(scored))})" if scored and axis not in SCORE_NAMES else ""
+            raise FilterError(f"--where {where!r} is about {axis!r}, on which no photo has a score{own}. {how}")
 
 
 def _has_regions(database: sqlite3.Connection) -> bool:

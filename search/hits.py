@@ -2,89 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from preprocess import QueryError, RecipeMismatch, choose
 
+from .arrange import chosen
 from .derived import Derived, open_derived
-from .encode import PLAIN
 from .filter import matching_regions, matching_vectors, row_statement
+from .hit import Answer, Hit, Matched, RegionHit
+from .judging import judge, null_of
 from .query import WITHIN, Query, Term, Within, combine, encode_terms
 from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from preprocess import Limits, RgbImage
 
     from .encode import Encoder, Vectors
+    from .evidence import Evidence, Ranked
     from .library import Library
-    from .recipes import Coverage
 
-Matched: TypeAlias = Literal["image", "region"]
-_COLUMNS = ", ".join(f'"{column.name}"' for column in IMAGE_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True)
-class RegionHit:
-    """The region of a photo that is most similar to the query. `box_xyxy` is in pixels of the upright photo; `z` is how many deviations `similarity`
-    lies above the best regions of the library's other photos; `number` is the region's own among the photo's."""
-
-    box_xyxy: tuple[float, float, float, float]
-    label: str
-    similarity: float
-    z: float
-    confidence: float
-    area: float
-    number: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"label": self.label, "box_xyxy": [round(value, 1) for value in self.box_xyxy], "similarity": round(self.similarity, 6),
-                "z": round(self.z, 3), "confidence": round(self.confidence, 4), "area": round(self.area, 4), "number": self.number}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One photo that answers. `similarity` is a cosine in [-1, 1]; `z` is how many deviations it lies above the library's mean.
-
-    `enhancer` says which version of the photo matched best: "none" for the photo as it is, or what dehazed it. `region` is its most similar region,
-    none where it has none or where only photos were searched; `matched` says which of the two the hit is ranked by.
-    """
-
-    root: str
-    path: str
-    digest: str
-    similarity: float
-    z: float
-    columns: dict[str, Any]
-    enhancer: str = PLAIN
-    region: RegionHit | None = None
-    matched: Matched = "image"
-
-    @property
-    def file(self) -> str:
-        """The photo's full name."""
-        return f"{self.root.rstrip('/')}/{self.path}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: similarity and place first, then the columns that have a value."""
-        facts = {k: v for k, v in self.columns.items() if v is not None and k not in ("root", "path", "digest")}
-        return {"similarity": round(self.similarity, 6), "z": round(self.z, 3), "file": self.file, "root": self.root, "path": self.path,
-                "digest": self.digest, "enhancer": self.enhancer, "matched": self.matched,
-                "region": self.region and self.region.as_dict()} | facts  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Hits, and how much of the library they were looked for in. `note` says what could not be found and what to do; none where all could. `within` says
-    whether images, regions or both were searched."""
-
-    hits: list[Hit]
-    encoder: str
-    coverage: Coverage
-    note: str | None = None
-    within: Within = "images"
+POOL = 200
+"""Photos at least that are looked at before another order than by relevance, or a choice among them, cuts to -k."""
+_COLUMNS = ", ".join(f'images."{column.name}"' for column in IMAGE_COLUMNS)
 
 
 def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> list[Hit]:
@@ -114,17 +58,20 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         if coverage.photos and not derived.spread.count:
             raise _mismatch(library, encoder, coverage.photos)
         within, waiting = _within(library, derived, query, encoder), _waiting(derived)
-        among = matching_vectors(derived.database, query.where) if query.where is not None else None
-        regions = matching_regions(derived.database, query.where) if query.where is not None and within != "images" else None
+        among, regions, left_out = _among(derived, query, within)
         rows = encode_terms(query.terms, pictures, encoder)
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
-        hits = nearest_hits(
-            derived, vector, query, among, typical_kind="image" if pictures else "text", within=within, regions_among=regions
-        )
+        evidence = _evidence(derived, vector, "image" if pictures else "text", regions)
+        ranked = evidence.ranked(_wide(query), among, within)
+        looked_at = derived.photos if among is None else len(among)
+        sentence = judge(evidence, ranked, query, null_of(derived, library, encoder), encoder, looked_at, within)
+        found = _hits(derived, ranked, query, within, _wide(query))
+        hits = chosen(derived, sentence.judged(found), query)
+        miss = replace(found[0][1], probability=sentence.probability, verdict="none") if found and sentence.verdict == "none" else None
     finally:
         derived.close()
-    note = None
+    note = left_out
     if within != "images" and library.file.regions_maker is None:
         note = f"Not every photo was looked at for regions yet. To finish: {index_command(library, encoder.recipe.id)}"
     elif query.within != "images" and waiting:
@@ -138,7 +85,33 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
             f"{coverage.missing:,} of {coverage.photos:,} photos have no vector by the encoder {encoder.recipe.encoder!r} yet, so they "
             f"cannot be found. To finish: {index_command(library, encoder.recipe.id)}"
         )
-    return Answer(hits, encoder.recipe.encoder, coverage, note, within)
+    return Answer(hits, encoder.recipe.encoder, coverage, note, within, sentence.verdict, sentence.probability, miss, sentence.unusual)
+
+
+def _wide(query: Query) -> int:
+    """How many hits are looked at: more than are asked for, where some are chosen or put in another order."""
+    return max(POOL, 5 * query.k) if query.rearranged else query.k
+
+
+def _among(derived: Derived, query: Query, within: Within) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None, str | None]:
+    """The photos and the regions that may match, none where all may, and what there is to say of that."""
+    among = matching_vectors(derived.database, query.where) if query.where is not None else None
+    regions = matching_regions(derived.database, query.where) if query.where is not None and within != "images" else None
+    if not query.without:
+        return among, regions, None
+    import numpy as np
+
+    from .negatives import excluded
+
+    out = excluded(derived.database, query.without)
+    among = np.setdiff1d(np.arange(derived.photos) if among is None else among, out.photos)
+    if derived.regions is not None and regions is None and query.where is None:
+        return among, None, out.note
+    return (
+        among,
+        regions if regions is None or derived.regions is None else regions[np.isin(derived.regions.owners(regions), among)],
+        out.note,
+    )
 
 
 def _waiting(derived: Derived) -> bool:
@@ -168,25 +141,34 @@ def nearest_hits(
     derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text", within: Within = "images",
     regions_among: Any = None,
 ) -> list[Hit]:  # fmt: skip
-    """The hits of one unit row, Float32["dim"]."""
+    """The hits of one unit row, Float32["dim"], without a verdict."""
+    ranked = _evidence(derived, vector, typical_kind, regions_among).ranked(query.k, among, within)
+    return [hit for _, hit in _hits(derived, ranked, query, within, query.k)]
+
+
+def _evidence(derived: Derived, vector: Vectors, kind: str, regions_among: NDArray[np.int64] | None) -> Evidence:
     from .evidence import Evidence
 
-    ranked = Evidence(derived, vector, typical_kind, regions_among=regions_among).ranked(query.k, among, within)
+    return Evidence(derived, vector, kind, regions_among=regions_among)
+
+
+def _hits(derived: Derived, ranked: Ranked, query: Query, within: Within, k: int) -> list[tuple[int, Hit]]:
+    """At most k hits with their rows, the best evidence first, equal ones by path."""
     names = [column.name for column in IMAGE_COLUMNS]
     statement = row_statement(_COLUMNS, query.where)
-    hits: list[tuple[float, Hit]] = []
+    hits: list[tuple[float, int, Hit]] = []
     for at, photo in enumerate(ranked.photos.tolist()):
         similarity, z, evidence = (float(column[at]) for column in (ranked.similarities, ranked.scores, ranked.evidence))
-        if len(hits) >= query.k and round(evidence, 6) < round(hits[-1][0], 6):
+        if len(hits) >= k and round(evidence, 6) < round(hits[-1][0], 6):
             break
         region = _region(derived, int(ranked.regions[at]), float(ranked.region_similarities[at]), float(ranked.region_scores[at]))
         matched: Matched = "region" if within == "regions" or (region is not None and region.z > z) else "image"
         for row in derived.database.execute(statement, (photo,)):
             values = dict(zip(names, row, strict=True))
             hit = Hit(values["root"], values["path"], values["digest"], similarity, z, values, ranked.enhancers[at], region, matched)
-            hits.append((evidence, hit))
-    hits.sort(key=lambda pair: (-round(pair[0], 6), pair[1].path, pair[1].root))
-    return [hit for _, hit in hits[: query.k]]
+            hits.append((evidence, photo, hit))
+    hits.sort(key=lambda entry: (-round(entry[0], 6), entry[2].path, entry[2].root))
+    return [(photo, hit) for _, photo, hit in hits[:k]]
 
 
 def _region(derived: Derived, row: int, similarity: float, z: float) -> RegionHit | None:

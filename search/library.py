@@ -15,7 +15,11 @@ from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooN
 from preprocess import storage_errors as storage_errors  # for derived.py too
 
 from .encode import PLAIN
-from .schema import SCHEMA_VERSION
+from .schema import IMAGE_COLUMNS, SCHEMA_VERSION, SCORE_COLUMNS
+
+CACHE_LAYOUT = 2
+"""Raised where a derived cache is written in another way: an older one is not found then, and made anew."""
+_MARKS = (("scores", "tags", "tag_runs"), ("tag_labels",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class Library:
         """
         import hashlib
 
-        parts, recipe = [f"schema {SCHEMA_VERSION}"], str(recipe_id or self.file.current)
+        columns = " ".join(column.name for column in IMAGE_COLUMNS)
+        parts, recipe = [f"schema {SCHEMA_VERSION} {CACHE_LAYOUT} {columns}"], str(recipe_id or self.file.current)
         enhanced = sorted(self.file.enhanced(recipe).values())
         own_tables = (f"region-vectors-{recipe}", *(f"vectors-{own}" for own in (recipe, *enhanced)))
         for table in ("failures", "images", "annotations", "regions", *own_tables):
@@ -124,6 +129,31 @@ class Library:
             # Both naming schemes of the backend: ascending numbers, and numbers counted down from 2^64.
             parts.append(f"{table}:{names[0]}:{names[-1]}:{len(names)}" if names else table)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def marks_stamp(self) -> tuple[str, str] | None:
+        """Names the present state of what machines wrote of scores and tags, and of what people said of tags, as `stamp` does of the rest; none where there was
+        never any.
+
+        It is of the newest version of each table, so that dropping older ones changes nothing.
+        """
+        import hashlib
+
+        columns = " ".join(column.name for column in SCORE_COLUMNS)
+        written = [[newest for table in tables if (newest := self._newest(table))] for tables in _MARKS]
+        if not any(written):
+            return None
+        machine, people = (hashlib.sha256("\n".join((f"{CACHE_LAYOUT} {columns}", *parts)).encode()).hexdigest()[:16] for parts in written)
+        return machine, people
+
+    def _newest(self, table: str) -> str:
+        """The newest version of a table, with its time; empty where there is none."""
+        versions = self.store / f"{table}.lance" / "_versions"
+        with contextlib.suppress(FileNotFoundError):  # there is none, or a writer drops it for a newer one
+            entry = max(
+                (entry for entry in versions.iterdir() if entry.suffix == ".manifest"), key=lambda entry: _version(entry.name), default=None
+            )
+            return f"{table}:{entry.name}:{entry.stat().st_mtime_ns}" if entry is not None else ""
+        return ""
 
     def cache_of(self, recipe_id: str | None = None) -> Path:
         """The folder of the derived cache of a recipe in the store's present state; it may not be there."""
@@ -169,3 +199,10 @@ class Library:
                 return not try_lock(handle)
         except OSError:
             return False
+
+
+def _version(manifest: str) -> int:
+    """The version that a manifest is of, by its name: the number itself, or 2^64 - 1 less it, in twenty digits."""
+    digits = manifest.partition(".")[0]
+    number = int(digits) if digits.isdecimal() else 0
+    return (1 << 64) - 1 - number if number >> 63 else number

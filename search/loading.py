@@ -76,7 +76,7 @@ def loaded_again(folder: Path, model: Model, offline: bool, on_progress: Progres
 def no_weights(source: str, remedy: str) -> InputError:
     """That a source has graphs only."""
     return InputError(
-        f"{source} has ready-made graphs, and dense features need the weights for torch: open_clip:ARCH/TAG or path:CHECKPOINT. {remedy}"
+        f"{source} has ready-made graphs, and a further one needs the weights for torch: open_clip:ARCH/TAG or path:CHECKPOINT. {remedy}"
     )
 
 

@@ -64,20 +64,57 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Terms, a condition on columns, how many hits are wanted, and whether `images`, `regions` or `both` are searched; none leaves it to the library."""
+    """Terms, a condition on columns, how many hits are wanted, and whether `images`, `regions` or `both` are searched; none leaves it to the library.
+
+    Photos with evidence of a thing in `without` are left out. `strictness` goes from 0, where every hit stays, to 100. `sort` is one of SORTS and orders the relevant hits;
+    `diverse` chooses such as are unlike each other, `collapse` counts those that look the same as one.
+    """
 
     terms: tuple[Term, ...]
     k: int = 10
     where: str | None = None
     within: str | None = None  # one of WITHIN
+    without: tuple[str, ...] = ()
+    strictness: int = 0
+    sort: str = "relevance"
+    diverse: bool = False
+    collapse: bool = False
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise QueryError("A search needs at least one term. Example: pellucid search 'a dog on a beach'")
+            more = " without: only leaves photos out." if self.without else ""
+            raise QueryError(f"A search needs at least one term.{more} Example: pellucid search 'a dog on a beach'")
+        if self.diverse and self.sort != "relevance":
+            raise QueryError(f"--diverse chooses an order of its own; leave away --sort {self.sort}, or --diverse.")
         if self.k < 1:
             raise QueryError(f"-k is {self.k}; ask for at least one hit.")
         if self.within is not None:
             choose(dict.fromkeys(WITHIN), self.within, "thing to search in")
+
+    @property
+    def rearranged(self) -> bool:
+        """Whether the hits are others than the first ones by relevance, or stand in another order."""
+        return self.diverse or self.collapse or self.sort != "relevance"
+
+
+def parse_terms(arguments: Sequence[str]) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    """The terms, and what to leave out, from arguments as they are typed.
+
+    >>> parse_terms(["a beach", "without:people"])
+    ((Term(text='a beach', weight=1.0, kind='text'),), ('people',))
+
+    Raises:
+        QueryError: an argument says nothing.
+    """
+    without = tuple(words.strip() for argument in arguments if (words := _without(argument)) is not None)
+    if not all(without):
+        raise QueryError("without: says nothing. Example: pellucid search 'a beach' without:people")
+    return tuple(Term.parse(argument) for argument in arguments if _without(argument) is None), without
+
+
+def _without(argument: str) -> str | None:
+    found = re.match(r"^\s*without:(.*)$", argument, re.IGNORECASE | re.DOTALL)
+    return found.group(1) if found else None
 
 
 def combine(vectors: Vectors, weights: Sequence[float], kinds: Sequence[str], spread: Spread) -> Vectors:

@@ -45,6 +45,7 @@ IMAGE_COLUMNS: tuple[Column, ...] = (
     Column("haze", "real", "haze density, from 0 (clear) to 1 (dense)"),
     Column("dehazed", "text", "the dehazer whose version of the photo can be found too; null where only the photo itself can"),
     Column("dehaze_rule", "text", "what decided that: none, auto or a dehazer, with its version"),
+    Column("perceptual_hash", "text", "64 bits that similar pictures share, 16 hexadecimal digits; null where it was not made yet"),
 )
 FACT_COLUMNS = ("taken_at", "camera", "lens", "exposure_s", "f_number", "iso", "focal_length_mm", "latitude", "longitude", "altitude_m")
 
@@ -81,4 +82,64 @@ ANNOTATION_COLUMNS: tuple[Column, ...] = (
     Column("digest", "text", "the photo's digest"),
     Column("maker", "text", "whose regions the photo has now"),
     Column("regions", "integer", "how many they are; 0 where none was found"),
+)
+
+SCORE_COLUMNS: tuple[Column, ...] = (
+    Column("quality", "real", "how good the photo is technically, in [0, 1], as CLIP-IQA sees it; says little of beauty"),
+    Column("brightness", "real", "bright rather than dark, in [0, 1]"),
+    Column("sharpness", "real", "sharp rather than blurry, in [0, 1]"),
+    Column("noisiness", "real", "noisy rather than clean, in [0, 1]"),
+    Column("colourfulness", "real", "colourful rather than dull, in [0, 1]"),
+    Column("contrast", "real", "of high contrast rather than of low, in [0, 1]"),
+    Column("aesthetic", "real", "beautiful rather than not, in [0, 1]; agrees weakly with people"),
+    Column("happy", "real", "happy rather than sad, in [0, 1]"),
+    Column("natural", "real", "natural rather than synthetic, in [0, 1]"),
+    Column("new", "real", "new rather than old, in [0, 1]"),
+    Column("scary", "real", "scary rather than peaceful, in [0, 1]"),
+    Column("complex", "real", "complex rather than simple, in [0, 1]"),
+    Column("rating", "real", "what people would rate its quality, from 0 (bad) to 1 (excellent), by a fit to their ratings"),
+    Column("measured_sharpness", "real", "how sharp its sharpest parts are, in [0, 1]; measured on the pixels, as are all that follow"),
+    Column("measured_brightness", "real", "mean luma, in [0, 1]"),
+    Column("measured_exposure", "real", "how well it is exposed, in [0, 1]"),
+    Column("measured_highlights", "real", "share of pixels that are clipped to white, in [0, 1]"),
+    Column("measured_shadows", "real", "share of pixels that are clipped to black, in [0, 1]"),
+    Column("measured_contrast", "real", "standard deviation of luma, in [0, 0.5]"),
+    Column("measured_colourfulness", "real", "how colourful it is, from 0 to about 180"),
+)
+"""Axes that `--where` has as columns of a photo; null where it was not scored. Of any other axis there is `score('warm')`."""
+SCORE_ROWS: tuple[Column, ...] = (
+    Column("digest", "text", "the photo's digest"),
+    Column("axis", "text", "what was scored: quality, a name of one's own, measured_sharpness, ..."),
+    Column("value", "real", "the score"),
+    Column("source", "text", "what scored it: measures-1, fast with a recipe, paper with weights"),
+)
+
+TAG_COLUMNS: tuple[Column, ...] = (
+    Column("digest", "text", "the photo's digest"),
+    Column("tag", "text", "the tag; null in the one row of a photo for which the run found none"),
+    Column("run", "text", "the run that wrote it"),
+    Column("precision", "real", "how likely it is right, in [0, 1]"),
+    Column("similarity", "real", "cosine of the photo, or of the region, and the tag"),
+    Column("z", "real", "deviations that it lies above the tag's mean over the library"),
+    Column("region", "integer", "number of the region that is the evidence; null where it is the photo"),
+)
+TAG_RUN_COLUMNS: tuple[Column, ...] = (
+    Column("run", "text", "the run's id: when it began, and four digits"),
+    Column("at", "text", "when it was finished, ISO 8601 in UTC; when it began, while it is not"),
+    Column("recipe", "text", "id of the recipe of the vectors that were looked at"),
+    Column("encoder", "text", "the encoder's name"),
+    Column("vocabulary", "text", "the vocabulary's name"),
+    Column("vocabulary_hash", "text", "what the vocabulary said then"),
+    Column("templates", "text", "the ensemble of templates"),
+    Column("settings", "text", "the other settings, a JSON object"),
+    Column("photos", "integer", "how many photos it looked at"),
+    Column("tags", "integer", "how many tags it wrote"),
+    Column("state", "text", "running, written, retracted or promoted"),
+    Column("stricter_than", "text", "the earlier run that it was made to narrow; null where there is none"),
+)
+TAG_LABEL_COLUMNS: tuple[Column, ...] = (
+    Column("digest", "text", "the photo's digest"),
+    Column("tag", "text", "the tag"),
+    Column("verdict", "text", "confirmed or rejected"),
+    Column("at", "text", "when somebody said so, ISO 8601 in UTC"),
 )

@@ -18,6 +18,8 @@ from .failures import Failure
 from .library import Library
 from .region_store import RegionStore
 from .schema import IMAGE_COLUMNS, SCHEMA_VERSION
+from .score_store import ScoreStore
+from .tag_store import TagStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS: dict[int, Callable[[Tables], None]] = {
     1: lambda tables: tables.add_columns("images", IMAGE_COLUMNS),  # 2: haze
-    2: lambda _tables: None,  # 3: tables of regions, which an older Pellucid would not erase with their photos
+    2: lambda tables: tables.add_columns("images", IMAGE_COLUMNS),  # 3: perceptual_hash, and tables that an older Pellucid would not sweep
 }
 """From schema n to n + 1, each a function of the tables, run in order when an older library is opened by a writer. Each may run twice: a kill can come
 between it and the note that it was done."""
@@ -43,6 +45,8 @@ class Store:
         self.library = library
         self.tables = Tables(library.store)
         self.regions = RegionStore(self.tables)
+        self.scores = ScoreStore(self.tables)
+        self.marks = TagStore(self.tables)
         if library.file.schema < SCHEMA_VERSION:
             self._migrate()
 
@@ -58,6 +62,8 @@ class Store:
         self.library.write(replace(self.library.file, recipes=recipes))
         for folder in self.library.cache.glob(f"{recipe_id}-*"):
             shutil.rmtree(folder, ignore_errors=True)
+        for words in self.library.cache.glob(f"bank-{recipe_id}-*"):
+            words.unlink(missing_ok=True)
 
     def _migrate(self) -> None:
         """Bring an older library up to date where it is held; who only reads it takes it as it is, and its missing columns as nulls."""
@@ -81,6 +87,7 @@ class Store:
         """Write image rows as one version; those whose key is in `known` replace their older row."""
         if not rows:
             return
+        self.tables.add_columns("images", IMAGE_COLUMNS)  # a library that was made between two releases may lack one
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS["images"])
         if any((row["root"], row["path"]) in known for row in rows):
             self.tables.upsert("images", table, ("root", "path"))
@@ -89,7 +96,7 @@ class Store:
 
     def drop_images(self, keys: Iterable[Key]) -> None:
         """Remove image rows; vectors stay until `sweep`."""
-        self.tables.delete("images", by_keys(_grouped(keys)))
+        self.tables.delete("images", by_keys(keys))
 
     # Vectors
 
@@ -164,7 +171,7 @@ class Store:
     def clear_failures(self, keys: Iterable[Key]) -> None:
         """Forget that files failed."""
         if self.tables.count("failures"):
-            self.tables.delete("failures", by_keys(_grouped(keys)))
+            self.tables.delete("failures", by_keys(keys))
 
     # Housekeeping
 
@@ -187,7 +194,8 @@ class Store:
         self.tables.update("images", other, {"dehazed": None, "dehaze_rule": rule_id})
 
     def sweep(self) -> int:
-        """Delete vectors and regions that no image row needs, and recipes of enhanced photos that have none left; how many photos' vectors went."""
+        """Delete vectors, regions, scores and machines' tags that no image row needs, and recipes of enhanced photos that have none left; how many photos'
+        vectors went."""
         gone = 0
         for recipe_id, facts in list(self.library.file.recipes.items()):
             orphans = self.orphans(recipe_id)
@@ -196,7 +204,9 @@ class Store:
                 self.drop_recipe(recipe_id)
             else:
                 self.tables.delete(self.vector_table(recipe_id), by_digest(orphans))
-        self.regions.sweep(self.wanting(PLAIN))
+        wanted = self.wanting(PLAIN)
+        for marks in (self.regions, self.scores, self.marks):
+            marks.sweep(wanted)
         return gone
 
     def compact(self, keep: timedelta = timedelta(minutes=10)) -> None:
@@ -206,7 +216,8 @@ class Store:
             self.tables.compact(name, keep)
 
     def rewrite_without(self, keys: Iterable[Key], *, absent: bool = False) -> tuple[list[str], list[str]]:
-        """Erase rows for good: every table is written anew and older versions are dropped. With `absent`, so is what people drew in photos that are gone.
+        """Erase rows for good: every table is written anew and older versions are dropped. With `absent`, so is what people drew in photos that are gone, and what
+        they said of their tags.
 
         Returns:
             The removed files' full names, and the digests whose vectors went with them.
@@ -225,20 +236,15 @@ class Store:
                 table = self.tables.read(name)
                 stay = pa.array([digest not in lost for digest in table["digest"].to_pylist()], pa.bool_())
                 self.tables.rewrite(name, table.filter(stay))
-        self.regions.without(lost | (set(self.regions.absent(before)) if absent else set()))
+        left_over = {*self.regions.absent(before), *self.marks.absent(before)} if absent else set()
+        for marks in (self.regions, self.scores, self.marks):
+            marks.without(lost | left_over)
         if "failures" in self.tables.names():
             failures = self.tables.read("failures")
             keys_of = zip(failures["root"].to_pylist(), failures["path"].to_pylist(), strict=True)
             self.tables.rewrite("failures", failures.filter(pa.array([key not in drop for key in keys_of], pa.bool_())))
         self.tables.rewrite("images", kept)
         return sorted(f"{root}/{path}" for root, path in found if (root, path) in drop), sorted(lost)
-
-
-def _grouped(keys: Iterable[Key]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for root, path in keys:
-        groups.setdefault(root, []).append(path)
-    return groups
 
 
 def image_row(**values: Any) -> dict[str, Any]:

@@ -214,7 +214,8 @@ def test_ways_to_ask(pellucid: Command, colours: Path) -> None:
     assert paths(pellucid("search", "red", "10:green", "-k", 1, "--paths")) == ["green.png"]
     assert paths(pellucid("search", "red", "0.1:green", "-k", 1, "--paths")) == ["red.png"]
     assert paths(pellucid("search", "yellow", "-2:green", "-k", 1, "--paths"))[0] in ("red.png", "orange.png", "magenta.png")
-    assert paths(pellucid("search", "red", "--where", "path like 'b%'", "--paths")) == ["black.png", "blue.png"]
+    assert paths(pellucid("search", "red", "--where", "path like 'b%'", "--paths")) == []  # neither is red
+    assert paths(pellucid("search", "red", "--where", "path like 'b%'", "--paths", "--strictness", 0)) == ["black.png", "blue.png"]
     assert len(paths(pellucid("search", "red", "-k", 99, "--paths"))) == 10
 
 

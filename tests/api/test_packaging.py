@@ -68,9 +68,13 @@ def test_packages_are_typed_and_say_what_they_are(package: str) -> None:
 
 
 WITH_EXAMPLES = [
-    "preprocess.choose", "preprocess.comparison", "preprocess.depth", "preprocess.formats", "preprocess.guided_filter", "preprocess.save", "search.query", "search.encode", "search.clean", "search.precision", "search.sources",
-    "search._bench_child", "search.dense", "search.open_vocabulary", "api.arguments", "api.segmenting",
-    "annotate.label_sets", "annotate.labels", "annotate.makers", "annotate.masks", "annotate.palette",
+    "preprocess.choose", "preprocess.comparison", "preprocess.depth", "preprocess.formats", "preprocess.guided_filter",
+    "preprocess.perceptual_hash", "preprocess.save", "annotate.label_sets", "annotate.labels", "annotate.makers", "annotate.masks",
+    "annotate.palette", "annotate.xmp_items", "search._bench_child", "search.clean", "search.dense", "search.duplicate_groups",
+    "search.encode", "search.iqa", "search.negatives", "search.null_model", "search.open_vocabulary", "search.phrases",
+    "search.precision", "search.quality_evaluation", "search.query", "search.scorers", "search.sources", "search.tag_calibration",
+    "search.tag_evaluation", "search.tag_words", "search.templates", "search.verdict", "search.verdict_evaluation", "search.vocabulary",
+    "api.arguments", "api.segmenting",
 ]  # fmt: skip
 
 

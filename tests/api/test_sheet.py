@@ -76,7 +76,7 @@ def test_the_sheet_marks_the_region_that_matched(hit: Hit) -> None:
     assert f"object-position:{at.position_xy[0]:.2f}% " in page
     assert 'alt="a&amp;b.png; a box marks: dog &lt;b&gt;, right"' in page
     caption = re.sub(r"<[^>]*>", "", re.findall(r"<figcaption>.*?</figcaption>", page)[0])
-    assert caption == "dog &lt;b&gt; 0.312 +2.4 (photo 0.205 +0.9) a&amp;b.png"
+    assert caption == "strong dog &lt;b&gt; 0.312 +2.4 (photo 0.205 +0.9) a&amp;b.png"
     assert 'style="width:31%"' in page
     assert "A yellow box marks" in page
 
@@ -136,3 +136,22 @@ def test_a_page_that_cannot_be_written_is_an_error_with_a_remedy(
         monkeypatch.setattr(Path, name, refuse)
     with pytest.raises(error, match=said):
         write_text(tmp_path / "page.html", "text")
+
+
+def test_where_nothing_matched_the_nearest_miss_stands_alone(hit: Hit) -> None:
+    miss = replace(hit, verdict="none", probability=0.04)
+    page = contact_sheet("a zebra", "Nothing here matches", [Answered("a zebra", [], None, miss)])
+    assert page.index("The nearest miss:") < page.index("<figure>")
+    assert page.count("<figure>") == 1
+    assert '<span class="verdict none" title="probability 4%">none</span>' in page
+    assert "nearest miss" not in contact_sheet("a dog", "1 photo", [Answered("a dog", [hit])])
+    assert "No photos." in contact_sheet("a dog", "", [Answered("a dog", [])])
+
+
+def test_photos_that_look_the_same_are_named(hit: Hit, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = replace(hit, also=("/photos/<i>.png", "/photos/c.png"))
+    page = contact_sheet("a dog", "", [Answered("a dog", [twice])])
+    assert "and 2 alike" in page
+    assert "<i>" not in page
+    hits_table([twice])
+    assert "and 2 more that look the same" in capsys.readouterr().out

@@ -175,3 +175,22 @@ def test_a_condition_on_regions_is_answered_from_one_index(filled: Callable[...,
     filter_module.matching_regions(derived.database, "region.label = 'dog' and region.area > 0.05")
     plan = " ".join(row[3] for row in derived.database.execute(f"EXPLAIN QUERY PLAN {seen[0]}"))
     assert "region USING COVERING INDEX regions_by_photo" in plan
+
+
+def test_a_region_that_answers_among_many_photos_is_judged_by_itself(filled: Callable[..., Derived]) -> None:
+    """A search of regions alone takes each for a picture: one that is very near is strong, whatever its photo is like."""
+    from types import SimpleNamespace
+
+    from search.judging import judge
+    from search.null_model import NullModel
+
+    derived = filled()
+    assert derived.regions is not None
+    row = int(derived.regions.starts[derived.regions.photos[0]])
+    encoder: Any = SimpleNamespace(recipe=SimpleNamespace(encoder="builtin"))
+    query = Query((Term("x"),), within="regions", strictness=50)
+    for vector, verdict in ((derived.regions.nearest.rows(np.array([row]))[0], "strong"), (np.zeros(DIM, np.float32), "none")):
+        evidence = Evidence(derived, vector)
+        ranked = evidence.ranked(5, None, "regions")
+        sentence = judge(evidence, ranked, query, NullModel(0, *[0.0] * 6), encoder, derived.photos, "regions")
+        assert sentence.verdict == verdict

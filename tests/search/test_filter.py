@@ -12,10 +12,12 @@ from annotate import Annotation, Region
 from preprocess import FilterError
 from search import IMAGE_COLUMNS, Library, Query, Store, Term, make_derived, matching_vectors, open_derived
 from search import filter as module
-from search.condition import LONGEST, RELATIONS, Condition
+from search.condition import LONGEST, Condition
+from search.condition_names import RELATIONS
 from search.derived import Derived
 from search.filter import matching_regions, row_statement
 from search.hits import nearest_hits
+from search.marks_cache import create_indices, create_tables
 from search.schema import ASKED_REGION_COLUMNS
 
 ROWS = {
@@ -531,3 +533,141 @@ def test_conditions_on_the_regions_of_a_library(library: Library, fill) -> None:
 def test_the_authorizer_alone_refuses_what_no_condition_needs(statement: str, scenes: sqlite3.Connection) -> None:
     with pytest.raises(FilterError, match="not allowed"):
         module._run(scenes, statement, "1")
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """The photos of `ROWS`, of which a and b are scored, a, b and c have tags, and d is unknown to both."""
+    database = made(
+        [
+            {"vector": at, "path": path, "digest": f"d{at}", **{name: column[at] for name, column in ROWS.items()}}
+            for at, path in enumerate(PATHS)
+        ]
+    )
+    database.execute("ATTACH ? AS marks", (str(tmp_path_factory.mktemp("marks") / "marks.sqlite"),))
+    create_tables(database, "marks")
+    create_indices(database, "marks")
+    database.executemany(
+        "INSERT INTO marks.photos (photo, digest, quality, new) VALUES (?, ?, ?, ?)",
+        [(0, "d0", 0.75, 0.5), (1, "d1", 0.25, None), (2, "d2", None, None)],
+    )
+    database.executemany("INSERT INTO marks.axes VALUES (?, ?)", [("quality", 2), ("new", 1), ("warm", 2), ("it's", 1)])
+    database.executemany("INSERT INTO marks.extra VALUES (?, ?, ?)", [("warm", 0, 0.125), ("warm", 2, 0.5), ("it's", 1, 1.0)])
+    database.executemany(
+        "INSERT INTO marks.names VALUES (?, ?, ?)",
+        [(0, "beach", "Beach"), (1, "it's a dog", "it's a dog"), (2, "black and white", "black-and-white")],
+    )
+    database.executemany("INSERT INTO marks.tagged VALUES (?, ?, ?, 0)", [(0, 0, 0.5), (1, 1, 0.5), (2, 0, 0.5), (2, 2, 0.5)])
+    database.commit()
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("quality > 0.5", [0]),
+        ("QUALITY <= 0.25", [1]),
+        ('"quality" > 0.5', [0]),
+        ("images.quality > 0.5", [0]),
+        ("quality is null", [2, 3]),
+        ("coalesce(quality, 1) > 0.5", [0, 2, 3]),
+        ("new = 0.5", [0]),
+        ("quality between 0.2 and 0.3 or iso = 3200", [1, 2]),
+        ("score('warm') > 0.25", [2]),
+        ("SCORE ( 'warm' ) < 0.25", [0]),
+        ("score('it''s') = 1", [1]),
+        ("score('warm') is null", [1, 3]),
+        ("score('quality') = quality", [0, 1]),
+        ("score('Quality') = 0.75", [0]),
+        ("tag('beach')", [0, 2]),
+        ("TAG('BEACH')", [0, 2]),
+        ("not tag('beach')", [1, 3]),
+        ("tag('it''s a dog') or tag('Black_and-white')", [1, 2]),
+        ("tag('beach') and quality > 0.5 and iso = 100", [0]),
+        ("tag('beach') and not tag('black and white')", [0]),
+        ("tag('nothing of it')", []),
+        ("tag('%')", []),
+        ("tag('beach'') or (''1''=''1')", []),
+        ("tag('')", []),
+        ("tag('" + "x" * 5000 + "')", []),
+        ("case when tag('beach') then quality else 1 end = 1", [1, 3]),
+        ("tag('beach') = 0", [1, 3]),
+    ],
+)
+def test_conditions_on_scores_and_tags(scored: sqlite3.Connection, where: str, expected: list[int]) -> None:
+    assert matching_vectors(scored, where).tolist() == expected
+    each = row_statement('"path"', where)
+    assert [at for at in range(4) if scored.execute(each, (at,)).fetchall() == [(PATHS[at],)]] == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("tag", r"Ask whether a photo has one: tag\('beach'\)"),
+        ("tags like '%beach%'", r"Ask whether a photo has one: tag\('beach'\)"),
+        ("tag()", "one tag in single quotes"),
+        ("tag(beach)", "one tag in single quotes"),
+        ('tag("beach")', "one tag in single quotes"),
+        ("tag('a', 'b')", "one tag in single quotes"),
+        ("tag('a' || 'b')", "one tag in single quotes"),
+        ("tag('beach'", "one tag in single quotes"),
+        ("score(warm) > 1", "one axis in single quotes"),
+        ("score('cold') > 0", r"'cold', on which no photo has a score \(there are it's, new, quality, warm\)\. Score them: pellucid score"),
+        ("happy > 0.5", r"'happy', on which no photo has a score\. Score them: pellucid score"),
+        ("measured_sharpness > 0.5", r"Measure them: pellucid index"),
+        ("qualty > 0.5", "Did you mean 'quality'"),
+        ("mark.quality > 0.5", "no column 'mark.quality'"),
+        ("marks.tagged", "no column 'marks.tagged'"),
+        ("tagged > 0", "no column 'tagged'"),
+        ("extra = 1", "no column 'extra'"),
+    ],
+)
+def test_wrong_conditions_on_scores_and_tags_say_what_there_is(scored: sqlite3.Connection, where: str, message: str) -> None:
+    with pytest.raises(FilterError, match=message):
+        matching_vectors(scored, where)
+
+
+def test_a_condition_on_tags_where_nothing_is_tagged_names_the_remedy(derived: Derived) -> None:
+    with pytest.raises(FilterError, match=r"no photo has one\. Tag the photos: pellucid tag"):
+        matching_vectors(derived.database, "tag('beach')")
+    assert matching_vectors(derived.database, "not tag('beach')").tolist() == [0, 1, 2, 3]
+    assert matching_vectors(derived.database, "quality is null").tolist() == [0, 1, 2, 3]
+
+
+def test_conditions_on_tags_and_scores_go_through_indices(scored: sqlite3.Connection) -> None:
+    scored.execute("CREATE INDEX IF NOT EXISTS by_vector ON images (vector, digest)")
+    scored.execute("CREATE INDEX IF NOT EXISTS by_digest ON images (digest, vector)")
+
+    def plan(where: str) -> str:
+        condition = Condition.parse(where)
+        statement = f"EXPLAIN QUERY PLAN SELECT DISTINCT images.vector FROM {module._tables(condition)} WHERE ({condition.sql}) ORDER BY images.vector"
+        return " | ".join(row[3] for row in scored.execute(statement))
+
+    assert "SCAN" not in plan("tag('beach') and iso > 100")
+    assert "SEARCH images USING COVERING INDEX by_digest" in plan("tag('beach')")
+    assert "SCAN images USING COVERING INDEX by_vector" in plan("quality > 0.6")
+    assert "SEARCH mark USING INDEX photos_by_digest" in plan("quality > 0.6")
+
+
+def test_regions_of_photos_that_have_a_tag_or_a_score() -> None:
+    database = made(
+        [{"vector": at, "digest": f"d{at}", "path": str(at)} for at in range(3)],
+        [{"region": at, "photo": at, "number": 0, "label": "dog", "area": 0.5} for at in range(3)],
+    )
+    database.execute("ATTACH ':memory:' AS marks")
+    create_tables(database, "marks")
+    database.executemany("INSERT INTO marks.photos (photo, digest, quality) VALUES (?, ?, ?)", [(0, "d0", 0.75), (1, "d1", 0.25)])
+    database.execute("INSERT INTO marks.axes VALUES ('quality', 2)")
+    database.execute("INSERT INTO marks.names VALUES (0, 'beach', 'beach')")
+    database.execute("INSERT INTO marks.tagged VALUES (1, 0, 0.5, 0)")
+    for where, expected in (
+        ("region.label = 'dog' and quality > 0.5", [0]),
+        ("region.label = 'dog' and tag('beach')", [1]),
+        ("region.label = 'dog' and quality is null", [2]),
+    ):
+        found = matching_regions(database, where)
+        assert found is not None
+        assert found.tolist() == expected == matching_vectors(database, where).tolist()
+        assert [at for at in range(3) if database.execute(row_statement('"path"', where), (at,)).fetchall()] == expected
+    database.close()

@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 
 from preprocess import LibraryBusy, LibraryDamaged, LibraryNotFound, LibraryTooNew
-from search import IMAGE_COLUMNS, INDEXES, SCHEMA_VERSION, Failure, Library, Recipe, Store, image_row, normalize
+from search import (
+    IMAGE_COLUMNS,
+    INDEXES,
+    SCHEMA_VERSION,
+    Failure,
+    Library,
+    Recipe,
+    Store,
+    StoredTag,
+    TagRun,
+    image_row,
+    matching_vectors,
+    normalize,
+    open_derived,
+)
 from search import library as library_module
 from search import store as store_module
 
@@ -365,3 +379,44 @@ def test_an_erasure_that_was_interrupted_can_be_finished(
     again = Store(library)
     assert again.rewrite_without([("/photos", "a.jpg")]) == (["/photos/a.jpg"], ["aa"])
     assert again.images(["path"])["path"].to_pylist() == ["b.jpg"]
+
+
+def marked(store: Store, *digests: str) -> None:
+    """Scores, a machine's tag and a person's word for each of these photos."""
+    store.scores.put({digest: {"quality": 0.5} for digest in digests}, "x")
+    store.marks.begin(TagRun("one", "rows", "rows", "photo", "0", "one"))
+    store.marks.put("one", {digest: [StoredTag("beach", 0.5, 0.25, 1.0)] for digest in digests})
+    store.marks.finish("one")
+    for digest in digests:
+        store.marks.label(digest, "sea", "confirmed")
+
+
+def test_sweeping_reaches_scores_and_tags_and_keeps_what_people_said(library: Library, fill: Callable[..., Store]) -> None:
+    store = fill(["aa", "bb"], [[1, 0], [0, 1]])
+    marked(store, "aa", "bb")
+    store.drop_images([("/photos", "aa.jpg")])
+    assert store.sweep() == 1
+    assert store.scores.values("quality") == {"bb": 0.5}
+    assert {digest: [one.tag for one in tags] for digest, tags in store.marks.tags().items()} == {"aa": ["sea"], "bb": ["sea", "beach"]}
+    derived = open_derived(library)
+    assert matching_vectors(derived.database, "tag('sea')").tolist() == [0]
+    derived.close()
+
+
+def test_an_erasure_reaches_scores_and_tags(library: Library, fill: Callable[..., Store]) -> None:
+    store = fill(["aa", "bb"], [[1, 0], [0, 1]])
+    marked(store, "aa", "bb", "gone")
+    assert store.rewrite_without([("/photos", "aa.jpg")])[1] == ["aa"]
+    assert (store.scores.left({"aa", "bb"}), store.marks.left({"aa", "bb", "gone"})) == ({"bb"}, {"bb", "gone"})
+    store.rewrite_without([], absent=True)
+    assert store.marks.left({"aa", "bb", "gone"}) == {"bb"}
+
+
+def test_a_library_that_lacks_a_column_gets_it_with_the_next_row(library: Library) -> None:
+    store = Store(library)
+    store.put_images([row("a.jpg")])
+    store.tables.table("images").drop_columns(["perceptual_hash"])
+    older = Store(Library(library.folder))
+    assert older.images(["path", "perceptual_hash"]).to_pylist() == [{"path": "a.jpg", "perceptual_hash": None}]
+    older.put_images([row("b.jpg", perceptual_hash="00ff00ff00ff00ff")])
+    assert set(older.images(["perceptual_hash"])["perceptual_hash"].to_pylist()) == {None, "00ff00ff00ff00ff"}

@@ -100,10 +100,10 @@ def reference(module: Any, photo: np.ndarray, image: Any) -> np.ndarray:
 @pytest.fixture(scope="module")
 def narrow(make_narrow: Callable[..., Any], export: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A model with dense features, with its weights in a file beside the graph, as those of real size have."""
-    from search import _dense_export, _towers
+    from search import _graph_beside, _towers
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (_towers, _dense_export):
+        for module in (_towers, _graph_beside):
             patch.setattr(module, "LARGEST_FILE", 1_000_000)
         loaded = make_narrow("ViT-B-32-dense", quick_gelu=True)
         yield export(loaded, tmp_path_factory.mktemp("models") / "narrow", runtime="torch", dense=True)

@@ -1,0 +1,102 @@
+"""The verdicts of one search: the null model of its library, and what it says of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .null_model import LEAST, NullModel, level, lower_half, sample_rows
+from .verdict import NONE_GO, WEAK_GO, Cuts, Judge, Kind, Verdict, null_family
+
+if TYPE_CHECKING:
+    from .derived import Derived
+    from .encode import Encoder, Vectors
+    from .evidence import Evidence, Ranked
+    from .hit import Hit
+    from .library import Library
+    from .query import Query, Within
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What was judged of a query: of the whole, and of each photo that was ranked, by its row."""
+
+    probability: float
+    unusual: float
+    verdict: Verdict
+    hits: dict[int, float]
+    cuts: Cuts
+    staying: tuple[Verdict, ...]
+
+    def judged(self, hits: Sequence[tuple[int, Hit]]) -> list[Hit]:
+        """The hits of an answered query with their verdicts, given with their rows and the best first. Where there is an answer, the first is at least weak.
+
+        Those that are none stay only where they come last, by relevance, and the strictness is no more than `NONE_GO`; weak ones up to `WEAK_GO`.
+        """
+        if self.verdict == "none":
+            return []
+        kept, cuts = [], self.cuts.of_hits()
+        for at, (row, hit) in enumerate(hits):
+            probability = min(self.hits[row], self.probability)
+            verdict = cuts.verdict(probability)
+            if at == 0 and verdict == "none":
+                verdict = "weak"
+            if at == 0 or verdict in self.staying:
+                kept.append(replace(hit, probability=probability, verdict=verdict))
+        return kept
+
+
+def null_of(derived: Derived, library: Library, encoder: Encoder) -> NullModel:
+    """The null model of an open cache; measured now where it was not yet, and kept."""
+    null = NullModel.load(derived.folder)
+    if null is None:
+        from .query_bank import bank_vectors
+
+        null = NullModel.measure(bank_vectors(encoder, library.cache), derived.nearest, derived.photos)
+        null.save(derived.folder)
+    return null
+
+
+def judge(
+    evidence: Evidence, ranked: Ranked, query: Query, null: NullModel, encoder: Encoder, photos: int, within: Within = "images"
+) -> Sentence:
+    """What the ranked photos come to; `photos` is how many were looked at.
+
+    Where photos and regions are searched, a photo that its region speaks for counts with the similarity that would give the whole photo as high a standard score, so
+    that all are measured alike. Where regions alone are, they are taken for what they are to the encoder: pictures, of which there are so many.
+    """
+    cuts = Cuts.at(query.strictness)
+    if not len(ranked.photos):
+        return Sentence(0.0, 0.0, "none", {}, cuts, ())
+    kind = _kind(query)
+    middle, scale = 0.0, 1.0
+    if kind == "other":
+        found = lower_half(sample_rows(evidence.derived.nearest, evidence.derived.photos) @ evidence.vector)
+        middle, scale = float(found[0]), max(float(found[1]), LEAST)
+    similar: Vectors = np.asarray(evidence.mean + ranked.evidence * evidence.deviation, np.float32)
+    if within == "regions" and kind != "other" and evidence.derived.regions is not None:
+        similar = ranked.region_similarities
+        photos = len(evidence.derived.regions.nearest) if evidence.regions_among is None else len(evidence.regions_among)
+    judge_ = Judge(null, null_family(encoder), kind, photos, middle, scale)
+    near = level(similar)
+    probability = float(judge_.answer(near))
+    hits = dict(zip(ranked.photos.tolist(), judge_.hits(similar).tolist(), strict=True))
+    return Sentence(probability, float(judge_.unusual(near)), cuts.verdict(probability), hits, cuts, _staying(query))
+
+
+def _staying(query: Query) -> tuple[Verdict, ...]:
+    """Verdicts of the hits that are shown."""
+    if query.strictness > WEAK_GO:
+        return ("strong",)
+    mixed = query.sort != "relevance" or query.diverse
+    return ("strong", "weak") if mixed or query.strictness > NONE_GO else ("strong", "weak", "none")
+
+
+def _kind(query: Query) -> Kind:
+    """How similarities of this query are to be read."""
+    if len(query.terms) > 1 or query.terms[0].weight < 0:
+        return "other"
+    return "words" if query.terms[0].kind == "text" else "picture"
