@@ -61,6 +61,8 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/segment.py
 	$(BIN)/python benchmarks/regions.py
+	$(BIN)/python benchmarks/tags.py
+	$(BIN)/python benchmarks/duplicates.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
 	echo '# Exact versions that every install command uses (pip install -c constraints.txt ...). Made by `make constraints`.' > constraints.txt

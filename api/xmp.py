@@ -32,7 +32,7 @@ RegionsOption = Annotated[bool, typer.Option("--regions", help="The photos' regi
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="EXPR", help="Only photos that meet a condition, such as tag('beach').")
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `xmp write` said it and `xmp runs` lists it.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id or the beginning of it, or latest.")]
 
 
 @xmp_app.command()

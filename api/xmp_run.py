@@ -106,7 +106,7 @@ def planned(plan: XmpPlan, report: XmpReport) -> Iterator[SidecarChange]:
 
 
 def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progress, *, dry_run: bool = False) -> Iterator[SidecarChange]:
-    """Take back what a run wrote, sidecar by sidecar; with `dry_run`, only say what would be done.
+    """Take back what a run wrote, sidecar by sidecar; with `dry_run`, only say what would be done. The run is named by its id, the beginning of it, or "latest".
 
     A sidecar that is not there because its folder is not is left out, so that the run can still be taken back when the disk is mounted again.
 
@@ -114,9 +114,11 @@ def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progr
         InputError: the run has nothing in any sidecar; the message names those that have.
         StorageFull, LibraryDamaged: as `write`; or a backup is gone.
     """
+    known = list(journal.runs())
+    begun = known[-1:] if run == "latest" else [one for one in known if one == run or (run and one.startswith(run))]
+    run = begun[0] if len(begun) == 1 else run
     sidecars = journal.sidecars(run)
     if not sidecars:
-        known = list(journal.runs())
         there = f"Runs that have: {', '.join(known[-10:])}" if known else "No run has"
         raise InputError(f"The run {run!r} has nothing in any sidecar, or was taken back before. {there}.")
     report.run, report.dry_run = run, dry_run

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from preprocess import InputError
+
 from .evaluate import TEMPLATE, encode_files, labelled_photos, read_captions
 from .null_model import LEAST, TOP, NullModel, level, lower_half
 from .query_bank import bank_vectors
@@ -104,12 +106,14 @@ def evaluate_verdicts(
     and without it ("class_removed"), and of libraries of a tenth of the classes ("class_absent").
 
     Raises:
-        InputError: the folder is neither.
+        InputError: the folder is neither, or has a single photo or class.
     """
     bank, family = bank_vectors(encoder), null_family(encoder)
     facts: dict[str, Any] = {"encoder": encoder.recipe.encoder, "recipe": encoder.recipe.id, "family": family, "strictness": STRICTNESS}
     if (folder / "captions.jsonl").is_file():
         names, captions = read_captions(folder)
+        if len(names) < 2:
+            raise InputError(f"{folder} has one photo with captions. Give at least two, so that one can be taken out.")
         library = Library.of(encode_files([folder / name for name in names], encoder), bank, family)
         texts = [text for row in captions for text in row]
         owners = np.array([at for at, row in enumerate(captions) for _ in row])
@@ -119,6 +123,8 @@ def evaluate_verdicts(
             | _of_captions(library, encoder.encode_texts(texts), texts, owners, on_progress)
         )
     labels, wanted, photos = labelled_photos(folder, encoder)
+    if len(labels) < 2:
+        raise InputError(f"{folder} has one class, {labels[0]!r}. Give photos of at least two, so that one can be taken out.")
     queries = encoder.encode_texts([TEMPLATE.format(label) for label in labels])
     return facts | {"photos": len(photos), "queries": len(labels)} | _of_classes(photos, wanted, queries, bank, family, on_progress)
 

@@ -89,6 +89,16 @@ def test_a_folder_of_neither(tmp_path: Path, encoder: Encoder) -> None:
         evaluate_verdicts(tmp_path, encoder)
 
 
+def test_one_class_or_photo_cannot_be_taken_out(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -> None:
+    paint(tmp_path / "classes" / "red" / "1.png", (255, 0, 0))
+    with pytest.raises(InputError, match="has one class, 'red'"):
+        evaluate_verdicts(tmp_path / "classes", encoder)
+    paint(tmp_path / "captions" / "1.png", (255, 0, 0))
+    (tmp_path / "captions" / "captions.jsonl").write_text('{"image": "1.png", "captions": ["red"]}')
+    with pytest.raises(InputError, match="has one photo"):
+        evaluate_verdicts(tmp_path / "captions", encoder)
+
+
 def test_on_real_photos(shared: Callable[[str], Path], tmp_path: Path) -> None:
     """60 captioned photos: what stands in docs/verdicts.md of all 250, with some room."""
     folder = shared("eval/retrieval-coco")
