@@ -7,13 +7,14 @@ it since, only what the run added is taken out.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preprocess import InputError
+from preprocess import InputError, LibraryDamaged
 
 from .xmp_document import XmpDocument
 from .xmp_file import read_sidecar, replace_sidecar
@@ -87,7 +88,10 @@ def write_sidecar(sidecar: Path, wanted: XmpItems, journal: XmpJournal, run: str
         try:
             done = replace_sidecar(sidecar, change.before, change.after)
         except BaseException:
-            journal.call_off(event)
+            # An interrupt may come when the file has its new bytes already: then the run must stay known, or nobody could take it back.
+            with contextlib.suppress(InputError):
+                if digest_of_bytes(read_sidecar(sidecar)) != event.after:
+                    journal.call_off(event)
             raise
         if done:
             return change
@@ -101,11 +105,10 @@ def plan_retract(sidecar: Path, journal: XmpJournal, run: str) -> SidecarChange:
 
 
 def retract_sidecar(sidecar: Path, journal: XmpJournal, run: str) -> SidecarChange:
-    """Take back what a run wrote into a sidecar; what later runs want as well stays.
+    """Take back what a run wrote into a sidecar; what later runs want as well stays. Where the backup is lost or damaged, only what the run added is taken out.
 
     Raises:
         InputError: what is there now cannot be understood, or the folder cannot be written.
-        LibraryDamaged: the backup is not there any more.
         StorageFull: the disk took no more; the sidecar is as it was.
     """
     for _ in range(_TRIES):
@@ -194,7 +197,10 @@ def _retracted(sidecar: Path, journal: XmpJournal, run: str) -> tuple[SidecarCha
     if first == len(chain):
         return SidecarChange(sidecar, current, current, XmpItems()), numbers, []
     if linked and chain[-1].after == digest and all(event.exact for event in chain[first:]):
-        content = journal.bytes_of(chain[first].before)
+        try:
+            content = journal.bytes_of(chain[first].before)
+        except LibraryDamaged:  # its backup is gone, which must not keep the other sidecars from being put back
+            return _taken_out(sidecar, current, events, run, journal.made(sidecar)), numbers, _passed_on(events, run)
         others: list[_Other] = []
         for event in chain[first:]:
             if event.run != run:

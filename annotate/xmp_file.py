@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Literal, get_args
@@ -73,7 +74,7 @@ def replace_sidecar(sidecar: Path, expected: bytes | None, data: bytes | None) -
     """
     if data == expected:
         return read_sidecar(sidecar) == expected
-    fresh = sidecar.with_name(f".pellucid-{os.getpid()}-{next(_serial)}.new")
+    fresh = sidecar.with_name(f".pellucid-{os.getpid()}-{next(_serial)}-{secrets.token_hex(4)}.new")
     try:
         if data is None:
             if read_sidecar(sidecar) != expected:

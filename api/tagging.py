@@ -46,6 +46,10 @@ def run_tag(
 
     words = load_vocabulary(vocabulary)
     options = TagOptions(precision, most)
+    from preprocess import InputError
+
+    if not vocabulary.isascii() and any("\ud800" <= letter <= "\udfff" for letter in vocabulary):
+        raise InputError(f"The name of the vocabulary, {vocabulary!r}, is not UTF-8. Rename the file.")
     settings = load_settings(library=library, encoder=encoder)
     if settings.runtime == "auto":
         settings = settings.model_copy(

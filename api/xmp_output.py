@@ -25,7 +25,7 @@ def report_written(report: XmpReport, library: Path | None, *, as_json: bool, er
         return
     out = console(stderr=err)
     done = report.new + report.merged
-    if not done + report.unchanged + report.replaced + report.stale + len(report.left_out):
+    if not report.interrupted and not done + report.unchanged + report.replaced + report.stale + len(report.left_out):
         out.print("These photos have no tags yet, and nothing was written. To give them some: pellucid tag")
         return
     areas = f" and {many(report.areas, 'region')}" if report.areas else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -37,11 +38,13 @@ class XmpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one sidecar is to hold; there may be nothing. Photos that differ in their endings alone share Adobe's."""
+    """What one sidecar is to hold; there may be nothing. Photos that differ in their endings alone share Adobe's; it is `partial` where one of them was left out, so
+    that what the sidecar holds besides may be that one's."""
 
     sidecar: Path
     items: XmpItems
     photos: tuple[Path, ...]
+    partial: bool = False
 
 
 class XmpPlan:
@@ -60,6 +63,7 @@ class XmpPlan:
         sidecar_paths(Path("photo.jpg"), options.style)
         keyword_items([Keyword(("tag",))], options.prefix)
         rows = store.images(_COLUMNS).to_pylist()
+        self._sharing = Counter(map(_stem, rows))
         if options.where is not None:
             chosen = matching_keys(store.library, options.where)
             rows = [row for row in rows if (row["root"], row["path"]) in chosen]
@@ -99,7 +103,8 @@ class XmpPlan:
             for sidecar in sidecar_paths(photo, self.options.style):
                 before = found.get(sidecar, Wanted(sidecar, XmpItems(), ()))
                 found[sidecar] = Wanted(sidecar, self._joined(photo, before.items, items), (*before.photos, photo))
-        return list(found.values())
+        sharing = self._sharing[_stem(group[0])]
+        return [replace(one, partial=_shared(one.sidecar, group[0]) and len(one.photos) < sharing) for one in found.values()]
 
     def _areas(self, photo: Path, row: Row, regions: Sequence[Region]) -> XmpItems:
         if not regions:
@@ -140,6 +145,11 @@ class Levels:
 
 def _stem(row: Row) -> tuple[str, str]:
     return row["root"], str(PurePosixPath(row["path"]).with_suffix(""))
+
+
+def _shared(sidecar: Path, row: Row) -> bool:
+    """Whether a sidecar is named by the stem alone, as Adobe's are."""
+    return sidecar.stem == PurePosixPath(row["path"]).stem
 
 
 def _fault(photo: Path, row: Row) -> str | None:

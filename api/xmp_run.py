@@ -75,7 +75,11 @@ def write(plan: XmpPlan, journal: XmpJournal, run: str, report: XmpReport, on_pr
                 try:
                     if wanted.items:
                         report.note(write_sidecar(wanted.sidecar, wanted.items, journal, run))
-                    if replace:
+                    if replace and wanted.partial:
+                        report.left_out[str(wanted.sidecar)] = (
+                            f"{wanted.sidecar} keeps what earlier runs wrote: it belongs to photos that were left out, too. Write them together."
+                        )
+                    elif replace:
                         _replace(wanted, journal, run, report)
                     else:
                         _stale(wanted, journal, earlier, report)
@@ -112,7 +116,7 @@ def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progr
 
     Raises:
         InputError: the run has nothing in any sidecar; the message names those that have.
-        StorageFull, LibraryDamaged: as `write`; or a backup is gone.
+        StorageFull, LibraryDamaged: as `write`.
     """
     known = list(journal.runs())
     begun = known[-1:] if run == "latest" else [one for one in known if one == run or (run and one.startswith(run))]

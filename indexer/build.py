@@ -96,8 +96,13 @@ class _Build:
                 chosen += [root for root in file.roots if root not in chosen]  # another recipe, rule or maker needs every photo again
             # Those of an older library need it too; a disk that is not mounted waits, without a word each time.
             unhashed = {root for root, _ in self.held.unhashed}
-            chosen += [root for root in file.roots if root not in chosen and root in unhashed and Path(root).is_dir()]
+            added = [root for root in file.roots if root not in chosen and root in unhashed and Path(root).is_dir()]
+            chosen += added
             todo = self._plan(chosen)
+            # Nobody named these roots: what is missing there waits until somebody does.
+            todo.kept.extend(key for key in todo.gone if key[0] in added)
+            todo.gone[:] = [key for key in todo.gone if key[0] not in added]
+            self.report.kept = len(todo.kept)
         self.report.total = len(todo.todo)
         self.report.unhashed = sum(file.key in self.held.unhashed for file in todo.reembed)
         if self.options.dry_run:

@@ -85,6 +85,8 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
             f"{coverage.missing:,} of {coverage.photos:,} photos have no vector by the encoder {encoder.recipe.encoder!r} yet, so they "
             f"cannot be found. To finish: {index_command(library, encoder.recipe.id)}"
         )
+    if left_out and note != left_out:
+        note = f"{left_out} {note}"
     return Answer(hits, encoder.recipe.encoder, coverage, note, within, sentence.verdict, sentence.probability, miss, sentence.unusual)
 
 

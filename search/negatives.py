@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 _PEOPLE = (
     "person", "persons", "people", "man", "woman", "boy", "girl", "child", "baby", "human", "pedestrian", "bicyclist", "rider", "crowd", "face", "portrait",
 )  # fmt: skip
-_VEHICLES = ("vehicle", "car", "automobile", "truck", "bus", "van", "motorcycle", "motorbike", "bicycle", "train", "tram")
-_ANIMALS = ("animal", "pet", "dog", "cat", "bird", "horse", "cow", "sheep", "goat", "pig", "elephant", "bear", "zebra", "giraffe")
+_VEHICLES = ("vehicle", "car", "automobile", "truck", "bus", "van", "motorcycle", "motorbike", "bicycle", "train", "tram", "boat", "ship",
+    "ferry", "airplane", "aeroplane", "aircraft", "helicopter", "tractor", "lorry", "taxi", "scooter", "caravan")  # fmt: skip
+_ANIMALS = ("animal", "pet", "dog", "cat", "bird", "horse", "cow", "sheep", "goat", "pig", "elephant", "bear", "zebra", "giraffe",
+    "lion", "tiger", "fox", "wolf", "deer", "rabbit", "monkey", "fish", "insect", "butterfly", "duck", "chicken", "snake", "frog", "turtle")  # fmt: skip
 EVIDENCE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("person", "people", "human", "human being", "somebody", "someone", "anyone"), _PEOPLE),
     **dict.fromkeys(("vehicle",), _VEHICLES),
@@ -97,11 +99,13 @@ def excluded(database: sqlite3.Connection, without: Sequence[str]) -> Excluded:
             f"or tag the photos: pellucid tag. To turn away from it instead, write -{without[0]}"
         )
     photos: set[int] = set()
+    labels = [str(row[0]) for row in database.execute("SELECT DISTINCT label FROM regions ORDER BY label")]
     unknown = []
     for words in without:
         names = evidence_of(words)
         marks = ", ".join("?" * len(names))
-        found = database.execute(f"SELECT DISTINCT photo FROM regions WHERE label COLLATE NOCASE IN ({marks})", names).fetchall()  # noqa: S608
+        same = [label for label in labels if tag_key(label) in names]  # as tags are compared: "traffic_light" is a traffic light
+        found = database.execute(f"SELECT DISTINCT photo FROM regions WHERE label IN ({', '.join('?' * len(same))})", same).fetchall()  # noqa: S608
         if tagged:
             found += database.execute(
                 "SELECT DISTINCT images.vector FROM marks.names JOIN marks.tagged USING (tag) JOIN marks.photos USING (photo)"  # noqa: S608 (only question marks)
@@ -113,7 +117,6 @@ def excluded(database: sqlite3.Connection, without: Sequence[str]) -> Excluded:
             unknown.append(words)
     note = None
     if unknown:
-        labels = [row[0] for row in database.execute("SELECT DISTINCT label FROM regions ORDER BY label LIMIT ?", (_SHOWN,))]
-        here = f" Labels of regions here: {', '.join(labels)}." if labels else ""
+        here = f" Labels of regions here: {', '.join(labels[:_SHOWN])}." if labels else ""
         note = f"No region or tag says {unknown[0]!r}, so without:{unknown[0]} leaves nothing out.{here}"
     return Excluded(np.array(sorted(photos), np.int64), note)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from .query_bank import bank_hash
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ NORMAL_LOWER = 0.8317
 """How many deviations of a normal distribution lie between them."""
 LEAST = 1e-3
 """No scale of similarities is smaller: photos that are all alike say nothing of how far others would lie apart."""
-_PART = 4096
+_PART = 1024
 
 
 class Rows(Protocol):
@@ -89,7 +91,7 @@ class NullModel:
         fresh = folder / f"{FILE}.{os.getpid()}.new"
         try:
             with fresh.open("wb") as out:
-                np.savez(out, null=np.array(astuple(self)))
+                np.savez(out, null=np.array(astuple(self)), bank=np.array(bank_hash()))
             fresh.replace(folder / FILE)
         except OSError:
             with contextlib.suppress(OSError):
@@ -99,9 +101,11 @@ class NullModel:
 
     @classmethod
     def load(cls, folder: Path) -> NullModel | None:
-        """What a cache holds; none where it was not measured yet, or the file is damaged, so that it is measured anew."""
+        """What a cache holds; none where it was not measured yet, or by another bank, or the file is damaged, so that it is measured anew."""
         try:
             with np.load(folder / FILE, allow_pickle=False) as file:
+                if str(file["bank"]) != bank_hash():
+                    return None
                 count, *numbers = (float(value) for value in file["null"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None

@@ -109,6 +109,9 @@ def parse_terms(arguments: Sequence[str]) -> tuple[tuple[Term, ...], tuple[str, 
     without = tuple(words.strip() for argument in arguments if (words := _without(argument)) is not None)
     if not all(without):
         raise QueryError("without: says nothing. Example: pellucid search 'a beach' without:people")
+    for words in without:
+        if any("\ud800" <= c <= "\udfff" for c in words):
+            raise QueryError(f"The term {words!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
     return tuple(Term.parse(argument) for argument in arguments if _without(argument) is None), without
 
 

@@ -3,7 +3,7 @@
     level       half the similarity of the nearest photo and half the mean of the nearest five
     unusual     (level - m) / d; m and d are mean and deviation of the levels of generic queries in so many photos
     P(answer)   1 / (1 + exp(-(a · unusual + b)))
-    P(hit)      the same of the photo's own similarity, and of how far it lies above this query's similarities over the library
+    P(hit)      the same of the photo's own similarity
 
 `m` and `d` are what the bank was measured to find in this library, drawn towards neutral values of the encoder's family, which count like so many photos. For a query
 that is one picture, they are of photos of the library as queries; and for sums of terms, whose similarities have a scale of their own, all is in robust standard scores.

@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -417,15 +418,35 @@ def test_a_damaged_journal(line: str, tmp_path: Path) -> None:
         pass
 
 
-def test_a_backup_that_is_not_what_it_was(sidecar: Path, tmp_path: Path, journal: XmpJournal) -> None:
+@pytest.mark.parametrize("damage", [lambda backup: backup.write_bytes(b"x"), Path.unlink])
+def test_without_its_backup_only_what_was_added_is_taken_out(
+    damage: Callable[[Path], Any], sidecar: Path, tmp_path: Path, journal: XmpJournal
+) -> None:
+    before = there(sidecar)
     write_sidecar(sidecar, items("dog"), journal, "r1")
     (backup,) = (tmp_path / "library" / "xmp-backups").iterdir()
-    after = sidecar.read_bytes()
-    for damage in (lambda: backup.write_bytes(b"x"), backup.unlink):
-        damage()
-        with pytest.raises(LibraryDamaged, match="The backup"):
-            retract_sidecar(sidecar, journal, "r1")
-        assert sidecar.read_bytes() == after
+    damage(backup)
+    assert not retract_sidecar(sidecar, journal, "r1").exact
+    assert there(sidecar) == before
+    assert journal.runs() == {}
+
+
+def test_an_interrupt_right_after_the_move_leaves_a_run_that_can_be_taken_back(
+    sidecar: Path, journal: XmpJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sidecar.read_bytes()
+
+    def interrupted(*arguments: Any) -> bool:
+        replace_sidecar(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("annotate.xmp.replace_sidecar", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_sidecar(sidecar, items("dog"), journal, "r1")
+    assert (journal.runs(), sidecar.read_bytes() == before) == ({"r1": 1}, False)
+    retract_sidecar(sidecar, journal, "r1")
+    assert sidecar.read_bytes() == before
 
 
 def test_one_process_holds_the_journal(tmp_path: Path) -> None:

@@ -207,6 +207,19 @@ def test_two_photos_of_one_sidecar(place: Place, paint: Any, encoder: Any) -> No
     assert "one/b.xmp" not in place.files()
 
 
+def test_replace_spares_a_sidecar_that_is_a_left_out_photo_s_too(place: Place, paint: Any, encoder: Any) -> None:
+    paint(place.folder / "one/b.png", "blue", size=SIZE)
+    build(Library(place.folder / "library"), [], encoder)
+    place.tag(**{A: ["sun"], B: ["dog"], "one/b.png": ["cat"]})
+    place.json("write")
+    told = place.json("write", "--replace", "--where", "path = 'b.jpg'")
+    assert "belongs to photos that were left out" in told["left_out"][str(place.folder / "one/b.xmp")]
+    assert {"dog", "cat"} <= set(sidecar_keywords(place.folder / B))
+    (place.folder / "one/b.png").unlink()
+    assert str(place.folder / "one/b.xmp") in place.json("write", "--replace")["left_out"]
+    assert {"dog", "cat"} <= set(sidecar_keywords(place.folder / B))
+
+
 def test_only_some_photos(place: Place) -> None:
     place.tag(**{A: ["dog"], B: ["cat"]})
     assert place.json("write", "--where", "path = 'b.jpg'")["photos"] == 1

@@ -80,6 +80,21 @@ def test_an_older_library_is_filled_once_in_every_root(
     assert (report.unhashed, report.same, report.found) == (0, 4, 4)  # the other root need not be looked at any more
 
 
+def test_what_is_missing_in_a_root_that_nobody_named_is_kept(
+    library: Library, grainy: Path, tmp_path: Path, paint: Paint, encoder: Encoder
+) -> None:
+    other = paint(tmp_path / "other" / "cyan.png", "cyan", seed=9).parent
+    paint(other / "gone.png", "blue", seed=10)
+    build(library, [grainy, other], encoder)
+    with library.locked("test"):
+        without_hashes(library)
+    (other / "gone.png").unlink()
+    report = build(library, [grainy], encoder)
+    assert (report.unhashed, report.gone, report.kept) == (5, 0, 1)
+    assert "gone.png" in hashes(library)
+    assert build(library, [other], encoder).gone == 1
+
+
 def test_a_root_that_is_out_of_reach_waits_in_silence(
     library: Library, grainy: Path, tmp_path: Path, paint: Paint, encoder: Encoder
 ) -> None:

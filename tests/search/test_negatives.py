@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_photos_with_that_region_are_left_out(halved: Library, encoder: Encoder)
     assert set(ask(halved, encoder, "GREENS", "blue")) == set(everything) - {"green.png", "blue.png"}
     assert ask(halved, encoder, "green", where="path like 'g%'") == [path for path in everything if path == "grey.png"]
     assert ask(halved, encoder, "green", where="region.label = 'green'") == []
+
+
+def test_labels_are_compared_as_tags_are(halved: Library, encoder: Encoder) -> None:
+    derived = open_derived(halved)
+    derived.close()
+    with sqlite3.connect(derived.folder / "rows.sqlite") as rows:
+        rows.execute("UPDATE regions SET label = 'Traffic_Light' WHERE label = 'green'")
+    assert "green.png" not in ask(halved, encoder, "traffic lights")
 
 
 def test_what_is_not_there_leaves_nothing_out_and_says_so(halved: Library, encoder: Encoder) -> None:

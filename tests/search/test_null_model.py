@@ -96,3 +96,11 @@ def test_the_cache_is_made_with_it_where_the_bank_is_at_hand(library: Library, f
     derived = open_derived(library)
     assert NullModel.load(folder) == NullModel.measure(bank, derived.nearest, 2)
     derived.close()
+
+
+def test_what_another_bank_has_measured_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    null = NullModel(3, *[0.5] * 6)
+    assert null.save(tmp_path)
+    assert NullModel.load(tmp_path) == null
+    monkeypatch.setattr("search.null_model.bank_hash", lambda: "another")
+    assert NullModel.load(tmp_path) is None
