@@ -42,7 +42,7 @@ def report_written(report: XmpReport, library: Path | None, *, as_json: bool, er
             f"To take them out: pellucid xmp write --replace, or pellucid xmp retract RUN, of {plain(runs)}"
         )
     _left_out(report, err=err)
-    if done:
+    if done or report.noted:
         out.print(f"To take it back: pellucid xmp retract {report.run}{library_words(library)}")
     if report.interrupted:
         out.print("Interrupted. Sidecars are whole; run the same command to go on.")

@@ -39,6 +39,8 @@ class XmpReport:
     stale_runs: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    noted: int = 0
+    """Sidecars in which the run has something, or wants what another has written."""
 
     def note(self, change: SidecarChange) -> None:
         """Count a change of one sidecar."""
@@ -89,6 +91,7 @@ def write(plan: XmpPlan, journal: XmpJournal, run: str, report: XmpReport, on_pr
     except KeyboardInterrupt:
         report.interrupted = True
     report.left_out |= plan.left_out
+    report.noted = len(journal.sidecars(run))
     report.stale_runs = [name for name in journal.runs() if name in earlier]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .null_model import LEAST, NullModel, level, lower_half, sample_rows
+from .null_model import LEAST, TOP, NullModel, level, lower_half, sample_rows
 from .verdict import NONE_GO, WEAK_GO, Cuts, Judge, Kind, Verdict, null_family
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def judge(
         similar = ranked.region_similarities
         photos = len(evidence.derived.regions.nearest) if evidence.regions_among is None else len(evidence.regions_among)
     judge_ = Judge(null, null_family(encoder), kind, photos, middle, scale)
-    near = level(similar)
+    missing = max(0, TOP - len(similar))  # of few photos the nearest is no better for having no others behind it
+    near = level(np.pad(similar, (0, missing), constant_values=min(evidence.mean, float(similar.min()))))
     probability = float(judge_.answer(near))
     hits = dict(zip(ranked.photos.tolist(), judge_.hits(similar).tolist(), strict=True))
     return Sentence(probability, float(judge_.unusual(near)), cuts.verdict(probability), hits, cuts, _staying(query))

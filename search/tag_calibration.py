@@ -19,6 +19,8 @@ import numpy as np
 
 from preprocess import InputError
 
+from .vocabulary import tag_key
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -157,13 +159,14 @@ def learn(
 ) -> TagCalibration:
     """Corrections from a store's labels (tag -> digest -> "confirmed" or "rejected"); `vectors` are unit rows of photos with these digests, Float32["photo dim"].
 
-    Labels of other photos and of words that are not in the vocabulary are left out.
+    Labels of other photos and of words that are not in the vocabulary are left out; case, hyphens and underscores make no difference.
     """
     row = {digest: at for at, digest in enumerate(digests)}
+    names = {tag_key(tag.name): tag.name for tag in tagger.vocabulary}
     number = {tag.name: at for at, tag in enumerate(tagger.vocabulary)}
     pairs = [
-        (tag, row[digest], verdict == "confirmed")
-        for tag, said in labels.items() if tag in number
+        (names[tag_key(tag)], row[digest], verdict == "confirmed")
+        for tag, said in labels.items() if tag_key(tag) in names
         for digest, verdict in said.items() if digest in row
     ]  # fmt: skip
     rows = np.array([at for _, at, _ in pairs], np.int64)

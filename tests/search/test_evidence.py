@@ -194,3 +194,17 @@ def test_a_region_that_answers_among_many_photos_is_judged_by_itself(filled: Cal
         ranked = evidence.ranked(5, None, "regions")
         sentence = judge(evidence, ranked, query, NullModel(0, *[0.0] * 6), encoder, derived.photos, "regions")
         assert sentence.verdict == verdict
+
+
+def test_a_photo_that_a_condition_leaves_alone_is_no_better_for_it(filled: Callable[..., Derived]) -> None:
+    from types import SimpleNamespace
+
+    from search.judging import judge
+    from search.null_model import NullModel
+
+    derived, encoder = filled(), SimpleNamespace(recipe=SimpleNamespace(encoder="builtin"))
+    evidence = Evidence(derived, normalize(np.ones((1, DIM), np.float32))[0])
+    middling = np.array([evidence.ranked(derived.photos, None, "images").photos[30]])
+    few = judge(evidence, evidence.ranked(5, middling, "images"), Query((Term("x"),)), NullModel(0, *[0.0] * 6), encoder, 120)  # type: ignore[arg-type]
+    alone = float(evidence.ranked(5, middling, "images").similarities[0])
+    assert few.unusual < (alone - 0.179 - 0.0303 * np.log(120)) / 0.0466  # what it would be without others behind it

@@ -103,7 +103,7 @@ def test_labels_of_a_store_teach_a_tag(encoder: Any, classes: Path) -> None:
     tagger = load_tagger(encoder, COLOURS, "plain")
     vectors = encoder.encode_texts(["red"] * 6 + ["green"] * 6)
     statistics = tagger.fit([vectors])
-    labels = {"red": {f"{at}": "rejected" for at in range(6)}, "no such tag": {"0": "confirmed"}, "green": {"elsewhere": "confirmed"}}
+    labels = {"RED": {f"{at}": "rejected" for at in range(6)}, "no such tag": {"0": "confirmed"}, "green": {"elsewhere": "confirmed"}}
     found = learn(tagger, statistics, labels, [f"{at}" for at in range(12)], vectors)
     assert set(found.tags) == {"red"}
     assert found.threshold("red", 0.5) > 0.6
