@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotate import SidecarChange, plan_retract, plan_sidecar, retract_sidecar, write_sidecar
 from preprocess import InputError
+from search import ids_called
 
 if TYPE_CHECKING:
     from annotate import XmpItems, XmpJournal
@@ -122,8 +123,8 @@ def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progr
         StorageFull, LibraryDamaged: as `write`.
     """
     known = list(journal.runs())
-    begun = known[-1:] if run == "latest" else [one for one in known if one == run or (run and one.startswith(run))]
-    run = begun[0] if len(begun) == 1 else run
+    called = known[-1:] if run == "latest" else ids_called(known, run)
+    run = called[0] if len(called) == 1 else run
     sidecars = journal.sidecars(run)
     if not sidecars:
         there = f"Runs that have: {', '.join(known[-10:])}" if known else "No run has"

@@ -98,11 +98,7 @@ class _Build:
             unhashed = {root for root, _ in self.held.unhashed}
             added = [root for root in file.roots if root not in chosen and root in unhashed and Path(root).is_dir()]
             chosen += added
-            todo = self._plan(chosen)
-            # Nobody named these roots: what is missing there waits until somebody does.
-            todo.kept.extend(key for key in todo.gone if key[0] in added)
-            todo.gone[:] = [key for key in todo.gone if key[0] not in added]
-            self.report.kept = len(todo.kept)
+            todo = self._plan(chosen, added)
         self.report.total = len(todo.todo)
         self.report.unhashed = sum(file.key in self.held.unhashed for file in todo.reembed)
         if self.options.dry_run:
@@ -130,7 +126,8 @@ class _Build:
             self._finish(todo, fresh)
         return self.report
 
-    def _plan(self, roots: Sequence[str]) -> Plan:
+    def _plan(self, roots: Sequence[str], unnamed: Sequence[str]) -> Plan:
+        """What to do in these roots; of the `unnamed` ones nobody spoke, so what is missing there waits until somebody does."""
         report, passed = self.report, self.report.passed
         visited: list[str] = []
         found: list[Found] = []
@@ -146,7 +143,7 @@ class _Build:
         report.found = len(found)
         seen = set(visited)
         known = {key: row for key, row in self.held.known.items() if key[0] in seen}
-        out = plan(found, known, self.held.failures, self.held.complete(), lambda key: _still_there(key, passed))
+        out = plan(found, known, self.held.failures, self.held.complete(), lambda key: key[0] in unnamed or _still_there(key, passed))
         report.same, report.kept = out.same, len(out.kept)
         report.failed_before = {f"{f.root}/{f.path}": f.message for f in out.failed_before}
         for (root, path), reason in passed.broken.items():

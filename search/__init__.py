@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .tag_calibration import TagCalibration, uncertain
     from .tag_evaluation import TagEvaluationOptions, evaluate_tags
     from .tag_run import TagReport, TagRequest, run_tagging
-    from .tag_runs import RunDiff, StoredTag, TagRows, TagRun, new_run_id
+    from .tag_runs import RunDiff, StoredTag, TagRows, TagRun, ids_called, new_run_id
     from .tag_store import TagStore
     from .tagger import FoundTag, Tagger, TagOptions, load_tagger
     from .templates import ENSEMBLES, Ensemble, encode_phrases, family_of, load_ensemble
@@ -116,7 +116,7 @@ _HOMES = {
     "scoring": ("Scored", "score_photos", "score_vectors"),
     "sources": ("Source", "Terms", "parse_source"),
     "store": ("Key", "Store", "image_row"),
-    "tag_runs": ("RunDiff", "StoredTag", "TagRows", "TagRun", "new_run_id"),
+    "tag_runs": ("RunDiff", "StoredTag", "TagRows", "TagRun", "ids_called", "new_run_id"),
     "tag_store": ("TagStore",),
     "templates": ("ENSEMBLES", "Ensemble", "encode_phrases", "family_of", "load_ensemble"),
     "library_vectors": ("LibraryVectors", "PhotoRegions"),
@@ -144,7 +144,7 @@ __all__ = [
     "agreement", "answer", "bank_queries", "bank_vectors", "bench_model", "catalogue_markdown", "check_recipe", "choose_pairs",
     "choose_precision", "combine", "coverage", "coverages", "encode_phrases", "encoder_gone", "encoder_of",
     "evaluate_haze_retrieval", "evaluate_quality", "evaluate_retrieval", "evaluate_tags", "evaluate_verdicts", "evaluate_zeroshot",
-    "family_of", "fault_of", "find_duplicates", "find_faults", "form_of", "image_row", "index_command", "iqa_folder", "iqa_scorer",
+    "family_of", "fault_of", "find_duplicates", "find_faults", "form_of", "ids_called", "image_row", "index_command", "iqa_folder", "iqa_scorer",
     "labels_of", "load_axes", "load_dense", "load_encoder", "load_ensemble", "load_rater", "load_tagger", "load_vocabulary",
     "made_by", "make_derived", "make_marks", "marks_of", "matching_vectors", "model_folders", "nearest_others", "new_run_id",
     "normalize", "open_derived", "parse_pairs", "parse_source", "parse_terms", "rating_scorer", "read_pairs", "read_ratings",

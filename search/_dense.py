@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import GraphOptions, Progress, RgbImage, WeightsError, no_progress, open_session
+from preprocess import GraphOptions, Progress, RgbImage, no_progress, open_session
 
+from ._graph_beside import GraphBeside
 from .dense import DENSE, Cells, bump, grid_of, resized, starts
-from .model import Model
 
 if TYPE_CHECKING:
     from .encode import Encoder, EncoderOptions
@@ -37,33 +35,15 @@ def _remedy(folder: Path) -> str:
     return f"Make it anew: pellucid models dense {shlex.quote(folder.name)}"
 
 
-class TiledEncoder:
+class TiledEncoder(GraphBeside):
     """Cells of a vision transformer: one a patch. A photo is brought to one and a half of the model's squares on its short side, and cut into squares that
     overlap by half; a cell gets the mean over those that cover it, each counting most in its middle."""
 
     def __init__(self, encoder: Encoder, folder: Path, options: EncoderOptions) -> None:
-        self.encoder, self.folder, self.model = encoder, folder, Model.read(folder)
-        self.threads = options.threads or os.cpu_count() or 1
-        digest = self.model.files.get(DENSE)
-        if digest is None:
-            raise WeightsError(f"{folder / DENSE} is not in {folder / 'weights.json'}. {_remedy(folder)}")
-        self.id = f"tiles-1:{digest[:12]}:{SHORT}:{_OVERLAP}"
+        super().__init__(folder, DENSE, options, open_dense, _remedy(folder))
+        self.encoder = encoder
+        self.id = f"tiles-1:{self.digest[:12]}:{SHORT}:{_OVERLAP}"
         self.short = round(SHORT * self.model.image.side)
-        self._lock, self._session = threading.Lock(), None
-
-    @property
-    def session(self) -> Any:
-        """The dense graph, loaded when it is first used.
-
-        Raises:
-            WeightsError: it does not load, or the folder holds another model now.
-        """
-        with self._lock:
-            if self._session is None:
-                if self.model.files != Model.read(self.folder).files:
-                    raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
-                self._session = open_dense(self.folder, self.threads)
-            return self._session
 
     def __call__(self, pixels: RgbImage, on_progress: Progress = no_progress) -> Cells:
         """The cells of a photo, UInt8["height width 3"]."""

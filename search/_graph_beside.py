@@ -1,17 +1,53 @@
-"""A further graph in a model's folder, beside the one of whole photos: written, checked, and only then entered in `weights.json`."""
+"""A further graph in a model's folder, beside the one of whole photos: written, checked, and only then entered in `weights.json`; and loaded when it is first used."""
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from preprocess import Progress, digest_of, no_progress, writing_models
+from preprocess import Progress, WeightsError, digest_of, no_progress, writing_models
 
 from ._shared_weights import share_weights
 from .model import DATA, IMAGE, LARGEST_FILE, Model
+
+if TYPE_CHECKING:
+    from .encode import EncoderOptions
+
+
+class GraphBeside:
+    """The graph `name` of a model's folder, which `opened` loads for so many threads. `digest` is the sha256 of its file.
+
+    Raises:
+        WeightsError: when made, of a folder that has no such graph; the message ends with the `remedy`.
+    """
+
+    def __init__(self, folder: Path, name: str, options: EncoderOptions, opened: Callable[[Path, int], Any], remedy: str) -> None:
+        self.folder, self.model = folder, Model.read(folder)
+        self.threads = options.threads or os.cpu_count() or 1
+        digest = self.model.files.get(name)
+        if digest is None:
+            raise WeightsError(f"{folder / name} is not in {folder / 'weights.json'}. {remedy}")
+        self.digest, self._opened = digest, opened
+        self._lock, self._session = threading.Lock(), None
+
+    @property
+    def session(self) -> Any:
+        """The graph, loaded when it is first used.
+
+        Raises:
+            WeightsError: it does not load, or the folder holds another model now.
+        """
+        with self._lock:
+            if self._session is None:
+                if self.model.files != Model.read(self.folder).files:
+                    raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
+                self._session = self._opened(self.folder, self.threads)
+            return self._session
 
 
 def write_beside(folder: Path, name: str, make: Callable[[Path], Any]) -> None:

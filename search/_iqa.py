@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from preprocess import GraphOptions, RgbImage, WeightsError, open_session
+from preprocess import GraphOptions, RgbImage, open_session
 
+from ._graph_beside import GraphBeside
 from .encode import normalize
 from .iqa import IQA
-from .model import Model
 
 if TYPE_CHECKING:
     from .encode import EncoderOptions, Vectors
@@ -55,7 +53,7 @@ def at_native_size(pixels: RgbImage) -> RgbImage:
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC))
 
 
-class IqaEncoder:
+class IqaEncoder(GraphBeside):
     """Photos at their own size to unit rows of the space of a model with `iqa.onnx`. Safe to call from many threads.
 
     `id` names all that decides the rows.
@@ -65,27 +63,8 @@ class IqaEncoder:
     """
 
     def __init__(self, folder: Path, options: EncoderOptions) -> None:
-        self.folder, self.model = folder, Model.read(folder)
-        self.threads = options.threads or os.cpu_count() or 1
-        digest = self.model.files.get(IQA)
-        if digest is None:
-            raise WeightsError(f"{folder / IQA} is not in {folder / 'weights.json'}. {_remedy(folder)}")
-        self.id = f"iqa-1:{digest[:12]}:{LONGEST}"
-        self._lock, self._session = threading.Lock(), None
-
-    @property
-    def session(self) -> Any:
-        """The graph, loaded when it is first used.
-
-        Raises:
-            WeightsError: it does not load, or the folder holds another model now.
-        """
-        with self._lock:
-            if self._session is None:
-                if self.model.files != Model.read(self.folder).files:
-                    raise WeightsError(f"{self.folder} was replaced while this ran. Run the same command again.")
-                self._session = open_iqa(self.folder, self.threads)
-            return self._session
+        super().__init__(folder, IQA, options, open_iqa, _remedy(folder))
+        self.id = f"iqa-1:{self.digest[:12]}:{LONGEST}"
 
     def __call__(self, pixels: RgbImage) -> Vectors:
         """The unit row of one photo, UInt8["height width 3"], Float32["dim"]. One at a time: photos of many sizes make no batch."""

@@ -57,8 +57,7 @@ class Term:
             return cls(text, weight, "url")
         if text.startswith(("./", "../", "/", "~/", ".\\", "..\\")) or re.match(r"^[A-Za-z]:[\\/]", text):
             return cls(text, weight, "file")
-        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise QueryError(f"The term {argument!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
+        _check_text(text, argument)
         return cls(text, weight)
 
 
@@ -110,9 +109,13 @@ def parse_terms(arguments: Sequence[str]) -> tuple[tuple[Term, ...], tuple[str, 
     if not all(without):
         raise QueryError("without: says nothing. Example: pellucid search 'a beach' without:people")
     for words in without:
-        if any("\ud800" <= c <= "\udfff" for c in words):
-            raise QueryError(f"The term {words!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
+        _check_text(words, words)
     return tuple(Term.parse(argument) for argument in arguments if _without(argument) is None), without
+
+
+def _check_text(words: str, argument: str) -> None:
+    if not words.isascii() and any("\ud800" <= c <= "\udfff" for c in words):
+        raise QueryError(f"The term {argument!r} is not UTF-8 text. Type it in a terminal that is set to UTF-8.")
 
 
 def _without(argument: str) -> str | None:

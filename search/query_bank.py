@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from importlib import resources
@@ -16,6 +17,7 @@ BANK_FILE = "query_bank.txt"
 _PART = 64  # texts a call, so that a large text tower needs little memory
 
 
+@functools.cache
 def bank_queries() -> tuple[str, ...]:
     """The queries, in the order of the file."""
     text = resources.files("search").joinpath("builtin", BANK_FILE).read_text(encoding="utf-8")

@@ -33,6 +33,11 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def ids_called(ids: Sequence[str], asked: str) -> list[str]:
+    """The ids that are `asked` for, by the whole id or the beginning of it."""
+    return [asked] if asked in ids else [one for one in ids if asked and one.startswith(asked)]
+
+
 @dataclass(frozen=True, slots=True)
 class TagRun:
     """One run of tagging: by which encoder and words, with which settings (what JSON can hold), and what came of it. `photos` and `tags` are counted, and `at`

@@ -17,7 +17,7 @@ from ._lance import SCHEMAS, Tables, by_digest, quote
 from .tag_diff import run_diff
 from .tag_labels import TagLabels
 from .tag_layers import TABLE, counted_rows, rows_of
-from .tag_runs import Found, Labelled, RunDiff, StoredTag, TagRows, TagRun, utc_now
+from .tag_runs import Found, Labelled, RunDiff, StoredTag, TagRows, TagRun, ids_called, utc_now
 from .vocabulary import tag_key
 
 _COLUMNS = ("digest", "run", "tag", "precision", "similarity", "z", "region")
@@ -90,7 +90,8 @@ class TagStore:
         if run_id == "latest":
             found = [run for run in runs if run.counts][-1:]
         else:
-            found = [run for run in runs if run.id == run_id] or [run for run in runs if run_id and run.id.startswith(run_id)]
+            called = ids_called([run.id for run in runs], run_id)
+            found = [run for run in runs if run.id in called]
         if len(found) == 1:
             return found[0]
         known = f"The last are {', '.join(run.id for run in runs[-5:])}" if runs else "The library was not tagged yet: pellucid tag"

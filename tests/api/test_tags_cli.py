@@ -12,16 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search import Library, Recipe, Store, TagRun, image_row, new_run_id, normalize
-
-
-@dataclass(frozen=True)
-class Said:
-    tag: str
-    precision: float = 0.8
-    similarity: float = 0.3
-    z: float = 3.0
-    region: int | None = None
+from search import FoundTag, Library, Recipe, Store, TagRun, image_row, new_run_id, normalize
 
 
 @dataclass
@@ -43,13 +34,19 @@ class Place:
     def json(self, *arguments: object) -> Any:
         return self.tags(*arguments, "--json").json
 
-    def wrote(self, tags: dict[str, Iterable[str | Said]], vocabulary: str = "photo", **settings: Any) -> str:
+    def wrote(self, tags: dict[str, Iterable[str | FoundTag]], vocabulary: str = "photo", **settings: Any) -> str:
         library = Library(self.folder / "library")
         with library.locked("test"):
             marks = Store(library).marks
             run = TagRun(new_run_id(), "r", "mean-colour", vocabulary, "0" * 12, "one", settings)
             marks.begin(run)
-            marks.put(run.id, {digest: [Said(tag) if isinstance(tag, str) else tag for tag in names] for digest, names in tags.items()})
+            marks.put(
+                run.id,
+                {
+                    digest: [FoundTag(tag, 0.8, 0.3, 3.0) if isinstance(tag, str) else tag for tag in names]
+                    for digest, names in tags.items()
+                },
+            )
             marks.finish(run.id)
         return run.id
 
@@ -182,7 +179,13 @@ def test_what_is_promoted_is_people_s(place: Place) -> None:
 
 
 def test_the_most_uncertain_come_first(place: Place) -> None:
-    place.wrote({"a": [Said("dog", 0.95), Said("cat", 0.55)], "b": [Said("beach", 0.62)], "c": [Said("cat", 0.7)]})
+    place.wrote(
+        {
+            "a": [FoundTag("dog", 0.95, 0.3, 3.0), FoundTag("cat", 0.55, 0.3, 3.0)],
+            "b": [FoundTag("beach", 0.62, 0.3, 3.0)],
+            "c": [FoundTag("cat", 0.7, 0.3, 3.0)],
+        }
+    )
     told = place.json("review")
     assert told["open"] == 4
     assert next((tag["tag"], tag["precision"]) for tag in told["tags"]) == ("cat", 0.55)
@@ -199,7 +202,7 @@ def test_the_most_uncertain_come_first(place: Place) -> None:
 
 
 def test_a_page_to_review(place: Place) -> None:
-    place.wrote({"a": [Said("Tom & Jerry", 0.5)], "c": [Said("Ünsal's", 0.6, region=2)]}, vocabulary="mine")
+    place.wrote({"a": [FoundTag("Tom & Jerry", 0.5, 0.3, 3.0)], "c": [FoundTag("Ünsal's", 0.6, 0.3, 3.0, region=2)]}, vocabulary="mine")
     (place.folder / "photos/a.png").write_bytes(b"not a photo any more")
     page = place.folder / "review.html"
     place.tags("review", "--html", page)

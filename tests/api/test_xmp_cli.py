@@ -20,7 +20,7 @@ from PIL import Image
 from annotate import Annotation, Region
 from indexer import BuildOptions, build
 from preprocess import sidecar_keywords
-from search import Library, Store, TagRun, image_row, new_run_id, normalize
+from search import FoundTag, Library, Store, TagRun, image_row, new_run_id, normalize
 
 SIZE = (48, 32)
 LIGHTROOM = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -35,15 +35,6 @@ LIGHTROOM = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
  </rdf:RDF>
 </x:xmpmeta>
 """
-
-
-@dataclass(frozen=True)
-class Said:
-    tag: str
-    precision: float = 0.8
-    similarity: float = 0.3
-    z: float = 3.0
-    region: int | None = None
 
 
 @dataclass
@@ -75,7 +66,7 @@ class Place:
             marks = Store(library).marks
             run = TagRun(new_run_id(), "r", "mean-colour", "photo", "0" * 12, "one")
             marks.begin(run)
-            marks.put(run.id, {self.digest(name): [Said(tag) for tag in names] for name, names in tags.items()})
+            marks.put(run.id, {self.digest(name): [FoundTag(tag, 0.8, 0.3, 3.0) for tag in names] for name, names in tags.items()})
             marks.finish(run.id)
         return run.id
 
