@@ -27,6 +27,7 @@ demo: $(VENV)/.demo ## Set up, index real photos, ask them, and write demo/index
 	$(BIN)/python demo/make.py
 
 test: check ## Set up, check, and run all tests
+	tests/system_packages.sh
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: format lint types layers docs ## All checks but the tests

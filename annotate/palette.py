@@ -65,12 +65,6 @@ def colour_for(name: str, taken: Iterable[Colour] = ()) -> Colour:
     return _first(name, _nearest(list(taken)))
 
 
-def colour_distance(a: Colour, b: Colour) -> float:
-    """How different two colours look, in OKLab, to those of normal, red-blind and green-blind sight who see the least difference."""
-    one, other = _seen(np.array([a])), _seen(np.array([b]))
-    return float(np.linalg.norm(one - other, axis=-1).min())
-
-
 def contrast_ratio(a: Colour, b: Colour) -> float:
     """WCAG 2.2's contrast ratio, from 1 to 21; text needs 4.5.
 

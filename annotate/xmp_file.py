@@ -6,8 +6,10 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import secrets
 import stat
+import time
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,6 +20,8 @@ from .xmp_tree import MAX_BYTES
 SidecarStyle = Literal["adobe", "darktable", "both"]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.EXDEV})
+_TEMPORARY = re.compile(r"\.pellucid-(?P<process>\d+)-\d+(?P<sidecar>-[0-9a-f]{8})?\.new")
+_STALE_S, _DEAD_S = 3600, 60  # a sidecar takes milliseconds; the minute is for one by another computer, whose processes we do not see
 _serial = itertools.count()
 
 
@@ -100,6 +104,36 @@ def replace_sidecar(sidecar: Path, expected: bytes | None, data: bytes | None) -
                 f"{sidecar} could not be written: {error.strerror}. Free some space and run the same command again."
             ) from error
         raise InputError(f"{sidecar} cannot be written: {error.strerror or error}. Make its folder writable.") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed runs have left in a folder: of sidecars those whose process has ended, or that are an hour old; of other files,
+    which may take longer, those to which both applies.
+
+    Never raises: what cannot be removed does no harm.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found and entry.is_file(follow_symlinks=False):
+                age_s = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                ended, old = not _runs(int(found["process"])), age_s > _STALE_S
+                if (age_s > _DEAD_S and ended) or old if found["sidecar"] else ended and old:
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of that number may run here."""
+    if os.name == "nt":  # where signal 0 is no question
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _move(fresh: Path, sidecar: Path, *, new: bool) -> bool:

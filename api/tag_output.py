@@ -65,11 +65,14 @@ def photo_table(file: str, tags: Sequence[StoredTag], rejected: Sequence[str]) -
         out.print(plain(f"Rejected: {', '.join(rejected)}"))
 
 
-def review_table(found: Sequence[Doubt], total: int) -> None:
-    """The most uncertain tags, and how to answer."""
+def review_table(found: Sequence[Doubt], total: int, tag: str | None = None) -> None:
+    """The most uncertain tags, or photos with this one, and how to answer."""
     out = console()
     if not found:
-        out.print("There is no tag by a machine that nobody has confirmed or rejected.")
+        named = "" if tag is None else f" {tag!r}"
+        out.print(
+            plain(f"There is no tag{named} by a machine that nobody has confirmed or rejected. Machines write them with: pellucid tag")
+        )
         return
     print_table(("precision", "tag", "photo"), [(f"{each.tag.precision:.2f}", each.tag.tag, each.file) for each in found], right=(0,))
     out.print(
@@ -77,11 +80,13 @@ def review_table(found: Sequence[Doubt], total: int) -> None:
     )
 
 
-def diff_lines(earlier: str, later: str, added: Mapping[str, Sequence[str]], removed: Mapping[str, Sequence[str]]) -> None:
+def diff_lines(earlier: TagRun, later: TagRun, added: Mapping[str, Sequence[str]], removed: Mapping[str, Sequence[str]]) -> None:
     """Which tags came and went, by tag and by photo."""
     out = console()
     came, went = (Counter(tag for tags in rows.values() for tag in tags) for rows in (added, removed))
-    out.print(plain(f"From {earlier} to {later}: {came.total():,} added, {went.total():,} removed."))
+    out.print(plain(f"From {earlier.id} to {later.id}: {came.total():,} added, {went.total():,} removed."))
+    if earlier.layer != later.layer:
+        out.print("They are by different vocabularies or encoders, so neither replaces the other: the tags of both count.")
     for sign, counts in (("+", came), ("-", went)):
         if counts:
             out.print(plain(f"{sign} {most_words(counts)}"))
@@ -112,6 +117,9 @@ def said_lines(outcome: Mapping[str, Any]) -> None:
 def changed_lines(outcome: Mapping[str, Any]) -> None:
     """What became of a run."""
     out = console()
+    if outcome["was"] == "promoted":
+        out.print(plain(f"The tags of {outcome['run']} were people's own already."))
+        return
     if outcome["did"] == "retract":
         out.print(plain(f"Took back {outcome['run']}: {many(outcome['tags'], 'tag')}. Tags that it had replaced count again."))
     else:
@@ -122,6 +130,9 @@ def tagged_lines(outcome: Mapping[str, Any], library: Path | None = None) -> Non
     """What a run of tagging did, or would do."""
     out = console()
     photos, tags = outcome["photos"], outcome["tags"]
+    if not photos and not outcome["interrupted"]:
+        out.print(_no_photos(outcome))
+        return
     verb = "Would write" if outcome["dry_run"] else "Wrote"
     out.print(plain(
         f"{verb} {many(tags, 'tag')} of {many(len(outcome['by_tag']), 'word')} for {many(photos, 'photo')}, {outcome['without']:,} of them without any; "
@@ -134,11 +145,7 @@ def tagged_lines(outcome: Mapping[str, Any], library: Path | None = None) -> Non
     if tags:
         out.print(plain(most_words(Counter(outcome["by_tag"]))))
     if outcome["missing"]:
-        out.print(
-            plain(
-                f"{many(outcome['missing'], 'photo')} without a vector by {outcome['encoder']!r} got no tags. Make them: {outcome['index']}"
-            )
-        )
+        out.print(_without_vector(outcome))
     for example in outcome["examples"]:
         words = ", ".join(f"{tag['tag']} {tag['precision']:.2f}" for tag in example["tags"]) or "no tags"
         out.print(plain(f"  {example['file']}: {words}"))
@@ -146,6 +153,21 @@ def tagged_lines(outcome: Mapping[str, Any], library: Path | None = None) -> Non
         out.print("Interrupted: nothing counts yet. Run the same command to go on.")
     elif not outcome["dry_run"]:
         out.print(f"Run {outcome['run']}. To take it back: pellucid tags retract {outcome['run']}{library_words(library)}")
+
+
+def _no_photos(outcome: Mapping[str, Any]) -> str:
+    """Why there was nothing to tag, and what to do."""
+    if outcome["missing"]:
+        return _without_vector(outcome)
+    if outcome["where"]:
+        return plain(f"No photo with a vector meets {outcome['where']!r}: nothing was tagged.")
+    return "The library has no photos. Index a folder first: pellucid index FOLDER"
+
+
+def _without_vector(outcome: Mapping[str, Any]) -> str:
+    return plain(
+        f"{many(outcome['missing'], 'photo')} without a vector by {outcome['encoder']!r} got no tags. Make them: {outcome['index']}"
+    )
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

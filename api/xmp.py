@@ -32,6 +32,9 @@ RegionsOption = Annotated[bool, typer.Option("--regions", help="The photos' regi
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="EXPR", help="Only photos that meet a condition, such as tag('beach').")
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Take earlier runs back too, so that sidecars hold what is wanted now and no more.")
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id or the beginning of it, or latest.")]
 
 
@@ -41,9 +44,7 @@ def write(
     prefix: PrefixOption = "",
     regions: RegionsOption = False,
     where: WhereOption = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Take earlier runs back too, so that sidecars hold what is wanted now and no more.")
-    ] = False,
+    replace: ReplaceOption = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +65,8 @@ def write(
         plan = XmpPlan(Store(home), _options(style, prefix, where, regions=regions))
         try:
             with count_bar("writing", not as_json) as move:
-                write_plan(plan, journal, new_run_id(), report, move, replace=replace)
+                for _ in write_plan(plan, journal, new_run_id(), report, move, replace_earlier=replace):
+                    pass
         except PellucidError:
             report_written(report, library, as_json=as_json, err=True)  # by which id to take back what was written before
             raise
@@ -78,31 +80,40 @@ def diff(
     prefix: PrefixOption = "",
     regions: RegionsOption = False,
     where: WhereOption = None,
+    replace: ReplaceOption = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What `xmp write` would change, as unified diffs; nothing is written."""
-    from search import Store
+    from annotate import XmpJournal
+    from search import Store, new_run_id
 
     from .wiring import open_library
     from .xmp_output import report_changes
     from .xmp_plan import XmpPlan
-    from .xmp_run import XmpReport, planned
+    from .xmp_run import XmpReport
+    from .xmp_run import write as write_plan
 
+    home = open_library(library)
     report = XmpReport()
-    plan = XmpPlan(Store(open_library(library)), _options(style, prefix, where, regions=regions))
-    report_changes(planned(plan, report), report, as_json=as_json)
+    plan = XmpPlan(Store(home), _options(style, prefix, where, regions=regions))
+    changes = write_plan(plan, XmpJournal(home.folder, dry=True), new_run_id(), report, _silent, replace_earlier=replace)
+    report_changes(changes, report, as_json=as_json)
+    _end(report.interrupted)
 
 
 @xmp_app.command()
 def retract(
     run: RunArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, as unified diffs; write nothing.")] = False,
+    forget_gone: Annotated[
+        bool, typer.Option("--forget-gone", help="Forget the run also for sidecars that are gone for good together with their photos.")
+    ] = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take back what a run wrote: sidecars get the bytes that they would have without it. In those that somebody changed since, only its items go."""
-    from annotate import open_journal
+    from annotate import XmpJournal, open_journal
 
     from .output import count_bar
     from .wiring import open_library
@@ -112,14 +123,15 @@ def retract(
 
     home = open_library(library)
     report = XmpReport()
+    if dry_run:
+        changes = retract_run(XmpJournal(home.folder, dry=True), home, run, report, _silent, forget_gone=forget_gone)
+        report_changes((change for change in changes if change.changed), report, as_json=as_json)
+        _end(report.interrupted)
+        return
     with home.locked("xmp retract"), open_journal(home.folder) as journal:
-        if dry_run:
-            changes = retract_run(journal, run, report, lambda _done, _total: None, dry_run=True)
-            report_changes((change for change in changes if change.changed), report, as_json=as_json)
-            return
         try:
             with count_bar("taking back", not as_json) as move:
-                for _ in retract_run(journal, run, report, move):
+                for _ in retract_run(journal, home, run, report, move, forget_gone=forget_gone):
                     pass
         except PellucidError:
             if report.run:
@@ -154,6 +166,10 @@ def _options(style: str, prefix: str, where: str | None, *, regions: bool) -> Xm
     from .xmp_plan import XmpOptions
 
     return XmpOptions(style, prefix, regions, where)  # type: ignore[arg-type]
+
+
+def _silent(_done: int, _total: int) -> None:
+    """No progress."""
 
 
 def _end(interrupted: bool) -> None:

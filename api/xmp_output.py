@@ -90,6 +90,7 @@ def _row(change: SidecarChange) -> dict[str, Any]:
         "becomes": becomes,
         "exact": change.exact,
         **change.items.as_json(),
+        "taken": change.taken.as_json(),
         "left_out": change.left_out,
         "diff": change.diff(),
     }

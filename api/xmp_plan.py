@@ -38,12 +38,12 @@ class XmpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one sidecar is to hold; there may be nothing. Photos that differ in their endings alone share Adobe's; it is `partial` where one of them was left out, so
+    """What one sidecar is to hold; there may be nothing. `photos` are the names and digests of those that it is of. Photos that differ in their endings alone share Adobe's; it is `partial` where one of them was left out, so
     that what the sidecar holds besides may be that one's."""
 
     sidecar: Path
     items: XmpItems
-    photos: tuple[Path, ...]
+    photos: Mapping[str, str]
     partial: bool = False
 
 
@@ -101,8 +101,9 @@ class XmpPlan:
             items = self.words.items(tags.get(row["digest"], ()), self.options.prefix)
             items = items.plus(self._areas(photo, row, regions.get(row["digest"], ())))
             for sidecar in sidecar_paths(photo, self.options.style):
-                before = found.get(sidecar, Wanted(sidecar, XmpItems(), ()))
-                found[sidecar] = Wanted(sidecar, self._joined(photo, before.items, items), (*before.photos, photo))
+                before = found.get(sidecar, Wanted(sidecar, XmpItems(), {}))
+                photos = {**before.photos, photo.name: row["digest"]}
+                found[sidecar] = Wanted(sidecar, self._joined(photo, before.items, items), photos)
         sharing = self._sharing[_stem(group[0])]
         return [replace(one, partial=_shared(one.sidecar, group[0]) and len(one.photos) < sharing) for one in found.values()]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from annotate import SidecarChange, plan_retract, plan_sidecar, retract_sidecar, write_sidecar
+from annotate import SidecarChange, XmpItems, retract_sidecar, write_sidecar
 from preprocess import InputError
 from search import ids_called
 
+from .xmp_moved import find_moved, left_out_for
+
 if TYPE_CHECKING:
-    from annotate import XmpItems, XmpJournal
+    from annotate import XmpJournal
+    from search import Library
 
     from .xmp_plan import Wanted, XmpPlan
 
@@ -62,32 +64,32 @@ class XmpReport:
         return dict(vars(self))
 
 
-def write(plan: XmpPlan, journal: XmpJournal, run: str, report: XmpReport, on_progress: Progress, *, replace: bool = False) -> None:
-    """Bring the tags of a plan's photos into their sidecars. One that cannot be written is left out, and the rest goes on.
+def write(
+    plan: XmpPlan, journal: XmpJournal, run: str, report: XmpReport, on_progress: Progress, *, replace_earlier: bool = False
+) -> Iterator[SidecarChange]:
+    """Bring the tags of a plan's photos into their sidecars; each that changes. One that cannot be written is left out, and the rest goes on.
 
-    With `replace`, what earlier runs wrote into these sidecars is taken back then, so that of ours they hold what is wanted now and no more.
+    With `replace_earlier`, what earlier runs wrote into these sidecars is taken back then, so that of ours they hold what is wanted now and no more. With a dry
+    journal nothing is written, and the changes are those that would be.
 
     Raises:
         StorageFull, LibraryDamaged: the disk took no more, or the journal cannot be written; sidecars are whole, and those before are written.
     """
-    report.run, report.photos = run, len(plan)
+    report.run, report.photos, report.dry_run = "" if journal.dry else run, len(plan), journal.dry
     earlier: set[str] = set()
     try:
         for done, group in plan:
             for wanted in group:
+                steps: list[SidecarChange] = []
                 try:
-                    if wanted.items:
-                        report.note(write_sidecar(wanted.sidecar, wanted.items, journal, run))
-                    if replace and wanted.partial:
-                        report.left_out[str(wanted.sidecar)] = (
-                            f"{wanted.sidecar} keeps what earlier runs wrote: it belongs to photos that were left out, too. Write them together."
-                        )
-                    elif replace:
-                        _replace(wanted, journal, run, report)
-                    else:
-                        _stale(wanted, journal, earlier, report)
+                    steps.extend(_steps(wanted, journal, run, report, replace_earlier=replace_earlier))  # those before an error stay
                 except InputError as error:
                     report.left_out[str(wanted.sidecar)] = str(error)
+                else:
+                    if not replace_earlier:
+                        _stale(wanted, journal, earlier, report)
+                if (change := _joined(steps)) is not None and change.changed:
+                    yield change
             on_progress(done, len(plan))
     except KeyboardInterrupt:
         report.interrupted = True
@@ -96,48 +98,32 @@ def write(plan: XmpPlan, journal: XmpJournal, run: str, report: XmpReport, on_pr
     report.stale_runs = [name for name in journal.runs() if name in earlier]
 
 
-def planned(plan: XmpPlan, report: XmpReport) -> Iterator[SidecarChange]:
-    """What `write` would change; nothing is written."""
-    report.dry_run, report.photos = True, len(plan)
-    for _, group in plan:
-        for wanted in group:
-            if wanted.items:
-                try:
-                    change = plan_sidecar(wanted.sidecar, wanted.items)
-                except InputError as error:
-                    report.left_out[str(wanted.sidecar)] = str(error)
-                    continue
-                report.note(change)
-                if change.changed:
-                    yield change
-    report.left_out |= plan.left_out
+def retract(
+    journal: XmpJournal, library: Library, run: str, report: XmpReport, on_progress: Progress, *, forget_gone: bool = False
+) -> Iterator[SidecarChange]:
+    """Take back what a run wrote, sidecar by sidecar; with a dry journal, only say what would be done. The run is named by its id, the beginning of it, or "latest".
 
-
-def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progress, *, dry_run: bool = False) -> Iterator[SidecarChange]:
-    """Take back what a run wrote, sidecar by sidecar; with `dry_run`, only say what would be done. The run is named by its id, the beginning of it, or "latest".
-
-    A sidecar that is not there because its folder is not is left out, so that the run can still be taken back when the disk is mounted again.
+    Sidecars that are not where they were written are looked for in the library's folders. One that is not found together with its photo is left out, so that the
+    run can still be taken back when the disk is mounted again; with `forget_gone`, the journal forgets it.
 
     Raises:
         InputError: the run has nothing in any sidecar; the message names those that have.
         StorageFull, LibraryDamaged: as `write`.
     """
-    known = list(journal.runs())
-    called = known[-1:] if run == "latest" else ids_called(known, run)
-    run = called[0] if len(called) == 1 else run
+    run = _run_called(journal, library, run)
     sidecars = journal.sidecars(run)
-    if not sidecars:
-        there = f"Runs that have: {', '.join(known[-10:])}" if known else "No run has"
-        raise InputError(f"The run {run!r} has nothing in any sidecar, or was taken back before. {there}.")
-    report.run, report.dry_run = run, dry_run
+    if not all(map(os.path.lexists, sidecars)):
+        find_moved(journal, library)
+        sidecars = journal.sidecars(run)
+    report.run, report.dry_run = run, journal.dry
     try:
         for done, sidecar in enumerate(sidecars):
             on_progress(done, len(sidecars))
-            if fault := _unreachable(sidecar):
+            if not forget_gone and (fault := left_out_for(sidecar, journal)):
                 report.left_out[str(sidecar)] = fault
                 continue
             try:
-                change = plan_retract(sidecar, journal, run) if dry_run else retract_sidecar(sidecar, journal, run)
+                change = retract_sidecar(sidecar, journal, run)
             except InputError as error:
                 report.left_out[str(sidecar)] = str(error)
                 continue
@@ -147,27 +133,49 @@ def retract(journal: XmpJournal, run: str, report: XmpReport, on_progress: Progr
         report.interrupted = True
 
 
-def _unreachable(sidecar: Path) -> str | None:
-    """Why a sidecar that is not there may still come back: a disk that is not mounted leaves no folder, or an empty one."""
-    if os.path.lexists(sidecar):
+def _run_called(journal: XmpJournal, library: Library, run: str) -> str:
+    """The id of a run that has something; one that has nothing any more may have left it in a copy that is not noted yet."""
+    known = list(journal.runs())
+    called = known[-1:] if run == "latest" else ids_called(known, run)
+    if not called and (ever := ids_called(journal.runs_ever(), run)):
+        find_moved(journal, library)
+        known = list(journal.runs())
+        called = [one for one in ever if one in known]
+    if len(called) == 1:
+        return called[0]
+    there = f"Runs that have: {', '.join(known[-10:])}" if known else "No run has"
+    raise InputError(f"The run {run!r} has nothing in any sidecar, or was taken back before. {there}.")
+
+
+def _steps(wanted: Wanted, journal: XmpJournal, run: str, report: XmpReport, *, replace_earlier: bool) -> Iterator[SidecarChange]:
+    """What is done to one sidecar, in its order."""
+    if wanted.items:
+        change = write_sidecar(wanted.sidecar, wanted.items, journal, run, wanted.photos)
+        report.note(change)
+        yield change
+    if replace_earlier and wanted.partial:
+        report.left_out[str(wanted.sidecar)] = (
+            f"{wanted.sidecar} keeps what earlier runs wrote: it belongs to photos that were left out, too. Write them together."
+        )
+    elif replace_earlier:
+        journal.follow(wanted.sidecar, journal.disk.read(wanted.sidecar), wanted.photos.values)
+        for other in dict.fromkeys(event.run for event in journal.events(wanted.sidecar)):
+            if other != run:
+                change = retract_sidecar(wanted.sidecar, journal, other)
+                report.replaced += _keywords(change.items)
+                report.removed += change.changed and change.after is None
+                yield replace(change, items=XmpItems(), taken=change.items)
+
+
+def _joined(steps: Sequence[SidecarChange]) -> SidecarChange | None:
+    """Steps as one change; none of none."""
+    if not steps:
         return None
-    try:
-        with os.scandir(sidecar.parent) as entries:
-            if next(entries, None) is not None:
-                return None
-        reason = "is empty"
-    except OSError as error:
-        reason = f"cannot be looked at: {error.strerror or error}"
-    return f"{sidecar.parent} {reason}, so {sidecar.name} was left out. Mount its disk and run the same command again."
-
-
-def _replace(wanted: Wanted, journal: XmpJournal, run: str, report: XmpReport) -> None:
-    """Take earlier runs back in one sidecar."""
-    for other in dict.fromkeys(event.run for event in journal.events(wanted.sidecar)):
-        if other != run:
-            change = retract_sidecar(wanted.sidecar, journal, other)
-            report.replaced += _keywords(change.items)
-            report.removed += change.changed and change.after is None
+    added, taken = XmpItems(), XmpItems()
+    for step in steps:
+        added, taken = added.plus(step.items), taken.plus(step.taken)
+    exact, left_out = all(step.exact for step in steps), "".join(step.left_out for step in steps)
+    return replace(steps[0], after=steps[-1].after, items=added, taken=taken, exact=exact, left_out=left_out)
 
 
 def _stale(wanted: Wanted, journal: XmpJournal, runs: set[str], report: XmpReport) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotate import PeopleKeywords, RegionMakerOptions, load_region_maker
+from annotate import PeopleKeywords
 from preprocess import Limits, PellucidError, load_rule
 from search import Library, Store, bank_vectors, make_derived
 
@@ -19,7 +19,7 @@ from .commit import Writer
 from .encoding import Embedded, embed
 from .inventory import Inventory
 from .plan import Plan, plan
-from .regions import RegionStage
+from .regions import RegionStage, load_region_maker
 from .report import Report
 from .roots import chosen_roots
 from .stages import Loader, read
@@ -81,7 +81,7 @@ class _Build:
             self.dehaze = options.dehaze or library.file.dehaze or "auto"
             self.rule = load_rule(self.dehaze)
             self.regions = options.regions or library.file.regions or "none"
-            self.stage = RegionStage(load_region_maker(self.regions, RegionMakerOptions(options.models)), self.store, self.recipe, encoder)
+            self.stage = RegionStage(load_region_maker(self.regions, options.models), self.store, self.recipe, encoder)
             self.held = Inventory(self.store, self.recipe, self.rule, self.stage)
             self.writer = Writer(self.store, self.recipe, self.held, self.report)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from preprocess import MEASURES_SOURCE
 from search import Failure
 
 from .regions import averaged
@@ -32,6 +31,8 @@ class Writer:
             self._regions(batches)
             measures = {item.digest: item.measures for item in items if item.measures}
             if measures:
+                from preprocess import MEASURES_SOURCE  # here, since it loads OpenCV
+
                 self.store.scores.put(measures, MEASURES_SOURCE)
             self.store.put_images([item.row for item in items if not self.held.stands(item)], known=self.held.known)
             self.store.clear_failures(item.found.key for item in items if item.found.key in self.held.failures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotate import Annotation, region_crops
@@ -121,6 +122,15 @@ class RegionStage:
         """Whether the regions that a photo has are those that it should have."""
         kept = self.kept.get(digest)
         return kept is not None and (kept.human or (self.maker is not None and kept.maker == self.maker.id))
+
+
+def load_region_maker(name: str, models: Path | None) -> RegionMaker | None:
+    """The maker of that name, if there is one; OpenCV is loaded for it here, and not with this package."""
+    if name == "none":
+        return None
+    from annotate import RegionMakerOptions, load_region_maker
+
+    return load_region_maker(name, RegionMakerOptions(models))
 
 
 def averaged(crops: list[Crop], rows: Vectors) -> tuple[list[tuple[str, str, int]], Vectors]:

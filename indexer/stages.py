@@ -17,8 +17,6 @@ from preprocess import (
     PellucidError,
     WeightsError,
     decode,
-    hash_text,
-    measure_for_build,
     read_bytes,
     reduced,
     sidecar_keywords,
@@ -137,6 +135,8 @@ class Loader:
             row["perceptual_hash"] = known["perceptual_hash"]
         else:
             try:
+                from preprocess import hash_text, measure_for_build  # here, since they load OpenCV
+
                 measured = measure_for_build(photo.pixels)
                 row["perceptual_hash"], measures = hash_text(measured.hash), measured.scores
             except Exception as error:  # the next build tries again

@@ -25,4 +25,5 @@ def choose(table: Mapping[str, T], name: str, kind: str) -> T:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UnknownName(f"No {kind} named {name!r}.{hint} Known: {', '.join(table)}.")
+    known = f"Known: {', '.join(table)}." if table else "There is none yet."
+    raise UnknownName(f"No {kind} named {name!r}.{hint} {known}")

@@ -110,7 +110,7 @@ def parse_pairs(text: str, source: str = "the file of pairs") -> tuple[Pair, ...
             raise InputError(f"{where} has the axis {pair.axis}, which is there already. Give it another name.")
         pairs[pair.axis] = pair
     if not pairs:
-        raise InputError(f"{source[0].upper()}{source[1:]} has no pairs. Write some: warm: Warm photo. | Cold photo.")
+        raise InputError(f"There are no pairs in {source}. Write some: warm: Warm photo. | Cold photo.")
     return tuple(pairs.values())
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Table = tuple[str, int, Iterator[Iterable[tuple[Any, ...]]]]
 
 _PART = 50_000  # rows that are Python objects at a time
-_BATCH = 65_536
+_BATCH = 8_192
 _NAMES = tuple(column.name for column in SCORE_COLUMNS)
 
 

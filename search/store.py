@@ -122,8 +122,6 @@ class Store:
     def vectors(self, recipe_id: str) -> tuple[list[str], NDArray[np.float16]]:
         """Digests in ascending order, each once, with their rows, Float16["digest dim"]."""
         name = self.vector_table(recipe_id)
-        if name not in self.tables.names():
-            return [], np.zeros((0, 0), np.float16)
         numbers = {digest: at for at, digest in enumerate(sorted(self.digests(recipe_id)))}
         if not numbers:
             return [], np.zeros((0, 0), np.float16)

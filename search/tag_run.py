@@ -110,6 +110,8 @@ class _Tagging:
     def go(self, on_progress: Progress) -> None:
         report = self.report
         todo = self.vectors.numbers
+        if not report.total:
+            return  # a run without photos would only stand in the list of runs
         if not self.request.dry_run:
             run = self._begun()
             report.run, report.stricter_than = run.id, run.stricter_than

@@ -109,7 +109,7 @@ class TagStore:
                 f"The tags of {run.id} were promoted: they are people's now. Reject them one by one: pellucid tags reject PATH TAG"
             )
         if run.state == "retracted":
-            raise InputError(f"The tagging run {run.id} was retracted already.")
+            raise InputError(f"The tagging run {run.id} was retracted already. Those that count: pellucid tags runs")
         self._looked_at.pop(run.id, None)
         found = self._count(run.id)
         self._note(replace(run, state="retracted"))

@@ -218,6 +218,8 @@ def check_tags(groups: tuple[Group, ...], tags: tuple[Tag, ...], place: Callable
             if other is not tag:
                 first, here = place(other).rstrip(": "), place(tag).rstrip(": ")
                 where = "" if first == here else f" ({first})"
+                if key == tag_key(other.name) == tag_key(tag.name):
+                    raise InputError(f"{place(tag)}{word!r} is there already{where}. Leave one out; case, '-' and '_' make no difference.")
                 raise InputError(f"{place(tag)}{word!r} stands for {other.name!r}{where} and for {tag.name!r}. A word means one tag only.")
     above = {tag.name: {by_word[key].name for parent in tag.parents if (key := tag_key(parent)) in by_word} for tag in tags}
     try:

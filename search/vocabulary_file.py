@@ -51,10 +51,10 @@ def load_vocabulary(name: str) -> Vocabulary:
         InputError: the file is no vocabulary; the message says in which line.
     """
     file = Path(name)
-    if name not in VOCABULARIES and os.path.lexists(file):
+    if name and name not in VOCABULARIES and os.path.lexists(file):
         return read_vocabulary(file)
-    if len(file.parts) > 1 or file.suffix:
-        raise InputError(f"There is no file {name}. Name one, or a vocabulary: {', '.join(VOCABULARIES)}.")
+    if not name or file.suffix or name != file.name:
+        raise InputError(f"There is no file {name or 'without a name'}. Name one, or a vocabulary: {', '.join(VOCABULARIES)}.")
     return _shipped_as(name)
 
 
@@ -73,7 +73,7 @@ def read_vocabulary(file: Path) -> Vocabulary:
         with file.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{file} cannot be read as a vocabulary: {error.strerror}.") from error
+        raise InputError(f"{file} cannot be read as a vocabulary: {error.strerror}. Name a text file with a tag a line.") from error
     if len(data) > MOST_BYTES:
         raise InputError(f"{file} has more than {MOST_BYTES:,} bytes, which no vocabulary needs. Name a text file with a tag a line.")
     try:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotate.labels import NOTHING, Label, LabelSet
-from annotate.palette import _VISIONS, OKABE_ITO, _scrambled, colour_distance, colour_for, colours_for, contrast_ratio, ink_on
+from annotate.palette import _VISIONS, OKABE_ITO, _scrambled, _seen, colour_for, colours_for, contrast_ratio, ink_on
 from preprocess import InputError, UnknownName
 
 ROADS = LabelSet.of(
@@ -22,6 +22,11 @@ ROADS = LabelSet.of(
     parents={"car": "vehicle", "truck": "vehicle", "road": "ground", "traffic-light": "object"},
 )
 RED: tuple[int, int, int] = (200, 0, 0)
+
+
+def colour_distance(a: tuple[int, int, int], b: tuple[int, int, int]) -> float:
+    """How different two colours look, in OKLab, to those of normal, red-blind and green-blind sight who see the least difference."""
+    return float(np.linalg.norm(_seen(np.array([a])) - _seen(np.array([b])), axis=-1).min())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,47 @@ def test_a_sidecar_that_is_not_understood_costs_nothing(photo: Path, tmp_path: P
     sidecar = write(photo, tmp_path, ours(("dog",)))
     sidecar.write_bytes(b"<not xml")
     assert PeopleKeywords(tmp_path)(photo) == ()
+
+
+def moved(photo: Path, to: str) -> Path:
+    """A photo and its sidecar in another folder."""
+    there = photo.parent.parent / to / photo.name
+    photo.parent.rename(there.parent)
+    return there
+
+
+def test_a_moved_sidecar_is_known_again_and_stays_known(photo: Path, tmp_path: Path) -> None:
+    photo.write_bytes(b"a photo")
+    photo.with_suffix(".xmp").write_text(PEOPLE)
+    with open_journal(tmp_path) as journal:
+        digest = {photo.name: hashlib.sha256(b"a photo").hexdigest()}
+        write_sidecar(photo.with_suffix(".xmp"), ours(("animals", "dog")), journal, "r1", digest)
+    there = moved(photo, "elsewhere")
+    assert set(PeopleKeywords(tmp_path)(there)) == {"Rome", "animals", "cat"}
+    file = there.with_suffix(".xmp")
+    file.write_text(file.read_text().replace("Rome", "Roma"))
+    there.write_bytes(b"another photo")
+    assert set(PeopleKeywords(tmp_path)(there)) == {"Roma", "animals", "cat"}
+    assert set(PeopleKeywords(tmp_path / "another library")(there)) == {"Roma", "auto", "animals", "cat", "dog"}
+
+
+def test_a_journal_that_cannot_be_written_costs_no_keyword(photo: Path, tmp_path: Path) -> None:
+    write(photo, tmp_path, ours(("dog",)))
+    there = moved(photo, "elsewhere")
+    keywords = PeopleKeywords(tmp_path)
+    (tmp_path / "xmp.jsonl").unlink()
+    (tmp_path / "xmp.jsonl").mkdir()
+    assert keywords(there) == ()
+
+
+def test_many_threads_follow_each_sidecar_once(photo: Path, tmp_path: Path) -> None:
+    photos = [photo.with_name(f"{at}.jpg") for at in range(40)]
+    for one in photos:
+        write(one, tmp_path, ours(("dog",)))
+    keywords = PeopleKeywords(tmp_path)
+    folder = moved(photo, "elsewhere").parent
+    places = [folder / one.name for one in photos]
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(keywords, places * 2)) == {()}
+    with open_journal(tmp_path) as journal:
+        assert set(journal.sidecars("r1")) == {one.with_suffix(".xmp") for one in places}

@@ -12,7 +12,7 @@ import pytest
 
 from indexer import build
 from preprocess import sidecar_keywords
-from search import Library, Store, tag_run
+from search import Library, Store, load_vocabulary, tag_run
 
 WORDS = """tags:
   red: {parents: [warm], form: mass}
@@ -161,6 +161,32 @@ def test_a_library_without_vectors_says_how_to_make_them(place: Place) -> None:
     assert "pellucid index" in ran.err
     nothing = place.pellucid("tag", "--library", place.folder / "nowhere")
     assert (nothing.code, "Index a folder first" in nothing.err) == (4, True)
+
+
+def test_where_there_is_no_photo_no_run_begins(place: Place, tmp_path: Path) -> None:
+    ran = place.tag("--where", "width > 9999")
+    assert (ran.code, ran.out.strip()) == (0, "No photo with a vector meets 'width > 9999': nothing was tagged.")
+    assert place.json("--where", "width > 9999")["run"] is None
+    (tmp_path / "empty").mkdir()
+    assert place.pellucid("index", tmp_path / "empty", "--library", tmp_path / "none").code == 0
+    nothing = place.pellucid("tag", "--library", tmp_path / "none")
+    assert (nothing.code, "The library has no photos. Index a folder first" in nothing.out) == (0, True)
+    assert place.store.marks.runs() == Store(Library(tmp_path / "none")).marks.runs() == []
+
+
+def test_a_vocabulary_can_be_written_changed_and_used(place: Place, tmp_path: Path) -> None:
+    mine = tmp_path / "my weather.yaml"
+    ran = place.pellucid("tags", "vocabulary", "weather", mine)
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith(f"pellucid tag --vocabulary '{mine}'\n")
+    assert (
+        place.pellucid("tags", "vocabulary", "scenes", mine)
+        .err.strip()
+        .endswith("is there already. Name another file, or move this one away.")
+    )
+    mine.write_text(mine.read_text(encoding="utf-8") + '  "mine":\n    tags: [blue]\n', encoding="utf-8")
+    assert place.run("tag", "--vocabulary", mine, "--dry-run", "--json").json["words"] == len(load_vocabulary("weather")) + 1
+    assert "Write a .yaml" in place.pellucid("tags", "vocabulary", "weather", tmp_path / "weather.txt").err
 
 
 def test_vocabularies_are_listed(place: Place) -> None:

@@ -38,7 +38,7 @@ def main() -> None:
     photo = sys.argv[1]
     made = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
     make_encoder, maker = made["MeanColour"], made["Halves"]()
-    builder.load_region_maker = lambda _name, _options: maker  # type: ignore[attr-defined]
+    builder.load_region_maker = lambda _name, _models: maker  # type: ignore[attr-defined]
     encoder = make_encoder()
     pixels = read_image(photo).pixels
     encoder.encode_images([encoder.prepare(pixels)])  # everything lazy is loaded

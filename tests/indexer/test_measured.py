@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from indexer import BuildOptions, build, stages
+import preprocess
+from indexer import BuildOptions, build
 from preprocess import MEASURED, MEASURES_SOURCE, hash_text, picture_hash, read_image
 from search import Encoder, Library, Store
 
@@ -54,7 +55,7 @@ def test_a_build_takes_hashes_and_measures_once(
     def explode(_pixels: Any) -> Any:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(stages, "measure_for_build", explode)
+    monkeypatch.setattr(preprocess, "measure_for_build", explode)
     shutil.copyfile(grainy / "red.png", grainy / "copy.png")
     (grainy / "blue.png").rename(grainy / "moved.png")
     report = build(library, [], encoder)
@@ -133,7 +134,7 @@ def test_a_photo_that_cannot_be_measured_is_found_all_the_same(
         raise ValueError("no light")
 
     with monkeypatch.context() as broken:
-        broken.setattr(stages, "measure_for_build", fail)
+        broken.setattr(preprocess, "measure_for_build", fail)
         report = build(library, [grainy], encoder)
     assert (report.new, len(report.failed)) == (4, 4)
     assert all("could not be measured: ValueError: no light" in message for message in report.failed.values())

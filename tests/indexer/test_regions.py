@@ -17,7 +17,8 @@ from indexer import BuildOptions, Report, build
 from indexer.regions import averaged
 from preprocess import QueryError, UnknownName, WeightsError
 from search import Derived, Encoder, Hit, Library, Query, Store, Term, answer, make_derived, open_derived, search
-from search.hits import nearest_hits
+from search.evidence import Evidence
+from search.hits import hits_of
 from tests.conftest import COLOURS, Halves
 from tests.indexer.test_build import assert_sound, counts
 
@@ -264,8 +265,8 @@ def test_a_cache_that_is_written_while_a_build_sweeps_is_searched(
     halves.id = "halves-2"
     build(library, [mixed], encoder, AGAIN)
     derived = Derived(make_derived(reader, cache=tmp_path))
-    hits = nearest_hits(derived, encoder.encode_texts(["red"])[0], Query((Term("red"),), 20), within="both")
-    assert len(hits) == 12
+    ranked = Evidence(derived, encoder.encode_texts(["red"])[0]).ranked(20, None, "both")
+    assert len(hits_of(derived, ranked, Query((Term("red"),), 20), "both", 20)) == 12
 
 
 def test_another_encoder_gets_the_same_regions(

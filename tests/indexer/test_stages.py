@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -143,3 +145,9 @@ def test_broken_weights_end_the_build_at_once(encoder: Encoder) -> None:
     with pytest.raises(WeightsError):
         list(embed([loaded("x.jpg", "x", 250)], picky, set(), Report()))  # type: ignore[arg-type]
     assert picky.calls == 1
+
+
+def test_importing_the_package_loads_neither_opencv_nor_a_runtime() -> None:
+    code = "import indexer, sys; print([name for name in ('cv2', 'onnxruntime', 'faiss', 'lancedb') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -297,8 +297,8 @@ def test_pairs_of_a_users_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "has no pairs"),
-        ("# only\n", "has no pairs"),
+        ("", "There are no pairs in"),
+        ("# only\n", "There are no pairs in"),
         ("warm: Warm photo.", "Line 1 .* not an axis with two texts"),
         ("ok: a | b\nwarm Warm photo. | Cold photo.", "Line 2"),
         ("a: b | c | d", "two texts"),

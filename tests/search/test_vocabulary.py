@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -163,7 +164,7 @@ class TestPlainText:
         [
             ("", r"^mine\.txt: there are no tags"),
             ("# only\n", r"^mine\.txt: there are no tags"),
-            ("dog\ncat\nDOG\n", r"^mine\.txt, line 3: 'DOG' stands for 'dog' \(mine\.txt, line 1\) and for 'DOG'"),
+            ("dog\ncat\nDOG\n", r"^mine\.txt, line 3: 'DOG' is there already \(mine\.txt, line 1\)\. Leave one out"),
             ("dog: hound\ncat\nwolf: big dog, Hound", r"^mine\.txt, line 3: 'Hound' stands for 'dog' \(mine\.txt, line 1\) and for 'wolf'"),
             (
                 "dog: " + ", ".join(f"dog {number}" for number in range(101)),
@@ -241,7 +242,7 @@ groups:
             ("groups:\n  a: {tags: }", r"line 2: the group 'a' has no tags"),
             ("tags: [dog]\ncolor: red", r"line 2: a vocabulary has no field 'color'; there are name, from,"),
             ("tags: [dog]\ntags: [cat]", r"line 2: a vocabulary has the field 'tags' twice"),
-            ("tags:\n  dog:\n  cat:\n  dog:", r"line 4: 'dog' stands for 'dog' \(mine\.yaml, line 2\)"),
+            ("tags:\n  dog:\n  cat:\n  dog:", r"line 4: 'dog' is there already \(mine\.yaml, line 2\)"),
             ("tags:\n  dog: {parent: pet}", r"line 2: the tag 'dog' has no field 'parent'; there are synonyms, parents"),
             ("groups:\n  a:\n    exclusive: maybe\n    tags: [b]", r"line 3: exclusive is true or false, not 'maybe'"),
             ("tags: {dog: {form: many}}", r"line 1: no form 'many'; there are count, mass, plural, whole"),
@@ -256,7 +257,7 @@ groups:
             ("from: photo\nselect: [wether]", r"line 2: No group of tags named 'wether'\. Did you mean 'weather'\?"),
             ("from: photo\nwithout: [beech tre]", r"line 2: No tag 'beech tre'"),
             ("select: [weather]\ntags: [dog]", r"line 1: 'select' needs 'from'"),
-            ("from: photo\ntags:\n  dog:", r"line 3: 'dog' stands for 'dog' \(photo\) and for 'dog'"),
+            ("from: photo\ntags:\n  dog:", r"line 3: 'dog' is there already \(photo\)"),
             ("tags: ['a\\0b', \"a\\0b\"]", r"holds '\\x00'"),
         ],
     )  # fmt: skip
@@ -306,8 +307,13 @@ class TestFiles:
     def test_files_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"There is no file .*gone\.txt\. Name one, or a vocabulary: photo, scenes"):
             load_vocabulary(str(tmp_path / "gone.txt"))
-        with pytest.raises(InputError, match="cannot be read as a vocabulary: Is a directory"):
+        with pytest.raises(InputError, match=r"cannot be read as a vocabulary: Is a directory\. Name a text file"):
             load_vocabulary(str(tmp_path))
+        for name in ("", "./gone"):
+            with pytest.raises(
+                InputError, match=rf"There is no file {re.escape(name or 'without a name')}\. Name one, or a vocabulary: photo"
+            ):
+                load_vocabulary(name)
         latin = tmp_path / "latin.txt"
         latin.write_bytes("dog\ncafé\n".encode("latin-1"))
         with pytest.raises(InputError, match=r"latin\.txt, line 2: not UTF-8"):
