@@ -18,11 +18,13 @@ from .evaluation import evaluate_app
 from .exporting import export as export_command
 from .forgetting import forget as forget_command
 from .importing import import_app
+from .keys import keys_app
 from .models import models_app
-from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption
+from .options import EncoderOption, JsonOption, LibraryOption, MegapixelsOption, PrecisionOption, RuntimeOption, ServerOption
 from .scoring import score as score_command
 from .segmenters import segmenters_app
 from .segmenting import segment as segment_command
+from .serving import serve as serve_command
 from .tagging import tag as tag_command
 from .tags import tags_app
 from .xmp import xmp_app
@@ -49,6 +51,8 @@ app.add_typer(tags_app, name="tags")
 app.add_typer(xmp_app, name="xmp")
 app.command("score")(score_command)
 app.command("forget")(forget_command)
+app.command("serve")(serve_command)
+app.add_typer(keys_app, name="keys")
 
 
 @app.command()
@@ -75,9 +79,21 @@ def index(
     max_megapixels: MegapixelsOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Threads that read photos.", show_default="one a core")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the library up to date with folders of photos. Run it again at any time: only what changed is read."""
+    from .remote_use import only_here, remote_of
+
+    if (client := remote_of(server, library)) is not None:
+        from .remote_work import remote_index
+
+        only_here({
+            "--encoder": encoder, "--exclude": exclude, "--include-hidden": include_hidden, "--precision": precision, "--runtime": runtime,
+            "--max-megapixels": max_megapixels, "--jobs": jobs,
+        })  # fmt: skip
+        remote_index(client, roots or [], {"dehaze": dehaze, "regions": regions, "dry_run": dry_run or None}, as_json=as_json)
+        return
     from .output import print_json, progress_bar, quiet_decoders, report_summary
     from .wiring import run_index
 
@@ -124,6 +140,7 @@ def search(
         bool | None,
         typer.Option("--allow-private-urls", help="Fetch pictures from private and loopback addresses too."),
     ] = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print full names only, one a line.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures of the hits.")] = None,
@@ -133,6 +150,7 @@ def search(
 
     from .hits_output import answer_dict, print_answer, subtitle_of
     from .output import plain, print_json
+    from .remote_use import only_here, remote_of
     from .wiring import SearchOptions, run_search
 
     if as_json and paths:
@@ -142,6 +160,12 @@ def search(
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):
             typer.echo(f"Searching for the words {term!r}. To search by that picture, write ./{term}", err=True)
     options = SearchOptions(k, where, within, strictness, sort, diverse, collapse)
+    if (client := remote_of(server, library)) is not None:
+        from .remote_search import remote_search
+
+        only_here({"--encoder": encoder, "--max-megapixels": max_megapixels, "--allow-private-urls": allow_private_urls, "--html": html})
+        remote_search(client, terms, options, as_json=as_json, paths=paths)
+        return
     answer = run_search(
         terms, options, library=library, encoder=encoder, max_megapixels=max_megapixels, allow_private_urls=allow_private_urls
     )
@@ -172,12 +196,18 @@ def search(
 
 
 @app.command()
-def stats(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def stats(library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """What the library holds."""
     from .health import library_stats, print_facts
     from .output import print_json
+    from .remote_use import remote_of
     from .wiring import open_library
 
+    if (client := remote_of(server, library)) is not None:
+        from .remote_search import remote_stats
+
+        remote_stats(client, as_json=as_json)
+        return
     facts = library_stats(open_library(library))
     print_json(facts) if as_json else print_facts(facts)
 

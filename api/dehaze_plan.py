@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class Task:
 
 
 class Plan:
-    """The photos that `sources` name, files and folders with all below them, each with its files.
+    """The photos that `sources` name, files and folders with all below them, each with its files. A single file's copy has its own name, or the one that
+    `names` gives it, a path below `out`.
 
     `failed` has what could not be looked at. `marked` says that `out` lies inside a folder of the photos and needs the marker.
 
@@ -44,8 +45,8 @@ class Plan:
         InputError: there is no such source, `out` is one itself or cannot be written to, or two photos would be written under one name.
     """
 
-    def __init__(self, sources: Sequence[Path], options: DehazeOptions) -> None:
-        self.options, self.marked = options, False
+    def __init__(self, sources: Sequence[Path], options: DehazeOptions, names: Mapping[Path, str] | None = None) -> None:
+        self.options, self.marked, self.names = options, False, names or {}
         self.failed: dict[str, PellucidError] = {}
         self._check_out()
         self.tasks = self._tasks(sources)
@@ -99,7 +100,7 @@ class Plan:
                     raise InputError(f"There is no file or folder {source}. Check the name, or mount the disk it is on.")
                 if not source.exists():
                     raise InputError(f"{source} is a broken link. Mount the disk that it points to, or delete it.")
-                yield Path(os.path.abspath(source)), source.name  # noqa: PTH100 (the link's own name, not its target's)
+                yield Path(os.path.abspath(source)), self.names.get(source, source.name)  # noqa: PTH100 (the link's own name, not its target's)
                 continue
             if identity(source) == identity(out):
                 raise InputError(f"{out} is the folder of the photos themselves, and originals are never written to. Name another --out.")

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +39,13 @@ _LARGE_PIXELS = 24_000_000  # such photos wait for each other
 
 
 class Dehazing:
-    """One run over the photos that `sources` name: files, and folders with all below them."""
+    """One run over the photos that `sources` name: files, and folders with all below them. `names` are what copies of single files are called, see `Plan`."""
 
-    def __init__(self, sources: Sequence[Path], options: DehazeOptions) -> None:
+    def __init__(self, sources: Sequence[Path], options: DehazeOptions, names: Mapping[Path, str] | None = None) -> None:
         from preprocess import load_dehazer, rule_of
 
         self.rule = rule_of(load_dehazer(options.method, options.preset))
-        plan = Plan(sources, options)
+        plan = Plan(sources, options, names)
         self.options, self.tasks, self.marked = options, plan.tasks, plan.marked
         self.report = DehazeReport(options, found=len(plan.tasks) + len(plan.failed), failed=plan.failed)
         self.one_large, self.lock, self.stopped = threading.Lock(), threading.Lock(), threading.Event()

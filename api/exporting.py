@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +11,13 @@ import typer
 
 from preprocess import InputError
 
-from .options import JsonOption, LibraryOption
+from .options import JsonOption, LibraryOption, ServerOption
 
 if TYPE_CHECKING:
-    from annotate import AnnotatedPhoto, Placing
+    from annotate import AnnotatedPhoto, ExportOptions, Placing
     from search import Library
+
+    from .library_photos import LibraryPhotos
 
 Progress = Callable[[int, int], None]
 
@@ -33,26 +35,37 @@ class ExportRequest:
     force: bool = False
 
 
-def run_export(request: ExportRequest, library: Path | None, on_progress: Progress) -> dict[str, Any]:
-    """Write the export, whole or not at all; what was written.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The photos of one export: all of the library's, the places of those that are written, the options for the exporter, and how many more
+    meet the condition but were never looked at for regions."""
+
+    photos: LibraryPhotos
+    rows: list[int]
+    options: ExportOptions
+    unlooked: int
+    looked: Mapping[str, Any]
+    regions_to_find: str
+
+    def stream(self, on_progress: Progress = lambda _done, _total: None) -> Iterator[AnnotatedPhoto]:
+        """The photos with their regions, one after the other."""
+        return _counted(self.photos.annotated(self.rows), len(self.rows), on_progress)
+
+
+def choose_photos(request: ExportRequest, home: Library) -> Chosen:
+    """Which photos an export has, before anything is written.
 
     Raises:
         UnknownName: there is no such format.
-        InputError: the destination exists, holds photos or is the library, or no photo is left to export.
+        InputError: no photo is left to export.
         FilterError: the condition is wrong.
-        StorageFull: the disk took no more.
     """
-    from annotate import ExportOptions, check_free, export_photos, load_exporter
+    from annotate import ExportOptions, load_exporter
     from search import Store
 
     from .library_photos import LibraryPhotos, labels_of
-    from .wiring import open_library
 
-    kind = load_exporter(request.format).kind
-    home = open_library(library)
-    destination = Path(request.destination).expanduser().absolute()
-    _check_destination(destination, kind, [Path(root) for root in home.file.roots], home.folder)
-    check_free(destination, kind, force=request.force)  # before the store is read, which takes seconds
+    load_exporter(request.format)
     store = Store(home)
     photos = LibraryPhotos(store)
     looked = store.regions.annotations()
@@ -60,14 +73,38 @@ def run_export(request: ExportRequest, library: Path | None, on_progress: Progre
     served = photos.served() if request.format == "label-studio" else None
     labels = request.labels if request.labels is not None else labels_of(store, set(photos.digests))
     options = ExportOptions(labels, request.force, request.place, served)
-    told = export_photos(request.format, _counted(photos.annotated(rows), len(rows), on_progress), destination, options)
-    written = [row for row in rows if photos.names[row] not in told.photos_left_out]
+    return Chosen(photos, rows, options, unlooked, looked, home.file.regions_to_find)
+
+
+def run_export(request: ExportRequest, library: Path | None, on_progress: Progress, *, own: Path | None = None) -> dict[str, Any]:
+    """Write the export, whole or not at all; what was written. `own` is a folder of the service's, in which an export may lie though the library does too.
+
+    Raises:
+        UnknownName: there is no such format.
+        InputError: the destination exists, holds photos or is the library, or no photo is left to export.
+        FilterError: the condition is wrong.
+        StorageFull: the disk took no more.
+    """
+    from annotate import check_free, export_photos, load_exporter
+
+    from .wiring import open_library
+
+    kind = load_exporter(request.format).kind
+    home = open_library(library)
+    destination = Path(request.destination).expanduser().absolute()
+    if own is None or destination.parent != own.absolute():
+        _check_destination(destination, kind, [Path(root) for root in home.file.roots], home.folder)
+    check_free(destination, kind, force=request.force)  # before the store is read, which takes seconds
+    chosen = choose_photos(request, home)
+    photos, looked, served = chosen.photos, chosen.looked, chosen.options.served
+    told = export_photos(request.format, chosen.stream(on_progress), destination, chosen.options)
+    written = [row for row in chosen.rows if photos.names[row] not in told.photos_left_out]
     return {
         "format": request.format, "destination": str(destination), "photos": told.photos, "regions": told.regions,
         "without_regions": sum(1 for row in written if photos.digests[row] not in looked or not looked[photos.digests[row]].regions),
-        "not_looked_at": unlooked, "left_out": told.left_out, "labels": list(told.labels), "renamed": told.renamed, "roots": photos.roots,
+        "not_looked_at": chosen.unlooked, "left_out": told.left_out, "labels": list(told.labels), "renamed": told.renamed, "roots": photos.roots,
         "photos_left_out": told.photos_left_out, "relabelled": told.relabelled,
-        "served": str(served) if served is not None else None, "regions_to_find": home.file.regions_to_find,
+        "served": str(served) if served is not None else None, "regions_to_find": chosen.regions_to_find,
     }  # fmt: skip
 
 
@@ -143,16 +180,24 @@ def export(
     link: Annotated[bool, typer.Option("--link-photos", help="Put links to the photos there.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files of the destination that are there.")] = False,
     library: LibraryOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
     _list: Annotated[bool, typer.Option("--list", callback=_list_formats, is_eager=True, help="Say what each format is.")] = False,
 ) -> None:
     """Write photos and their regions for other tools. All regions of a photo are written, and photos in which none was found too."""
     from .output import count_bar, print_json
+    from .remote_use import only_here, remote_of
 
     if copy and link:
         raise typer.BadParameter("choose one of --copy-photos and --link-photos")
     named = None if labels is None else tuple(label.strip() for label in labels.split(",") if label.strip())
     request = ExportRequest(format, destination, where, every, named, "copy" if copy else "link" if link else "none", force)
+    if (client := remote_of(server, library)) is not None:
+        from .remote_work import remote_export
+
+        only_here({"--labels": labels, "--copy-photos": copy, "--link-photos": link})
+        remote_export(client, request, as_json=as_json)
+        return
     with count_bar("exporting", not as_json) as move:
         outcome = run_export(request, library, move)
     print_json(outcome) if as_json else _summary(outcome)
@@ -197,4 +242,4 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-__all__ = ["ExportRequest", "export", "many", "run_export"]
+__all__ = ["Chosen", "ExportRequest", "choose_photos", "export", "many", "run_export"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .output import console, plain
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from search import Answer, Hit, RegionHit
 
     from .wiring import SearchOptions
+
+SCORES = ("quality", "rating")
+"""Scores that stand among the columns of hits."""
 
 
 def verdict_line(answer: Answer, terms: Sequence[str]) -> str:
@@ -36,7 +39,7 @@ def subtitle_of(answer: Answer, terms: Sequence[str]) -> str:
 
 
 def answer_dict(answer: Answer, terms: Sequence[str], options: SearchOptions) -> dict[str, Any]:
-    """For JSON: what was asked, the verdict, and the hits; `nearest_miss` where there are none."""
+    """For JSON: what was asked, the verdict, and the hits; `nearest_miss` where there are none; `notes` on the scores that hits have."""
     return {
         "terms": list(terms),
         "where": options.where,
@@ -50,7 +53,17 @@ def answer_dict(answer: Answer, terms: Sequence[str], options: SearchOptions) ->
         "why": verdict_line(answer, terms) if answer.hits or answer.nearest_miss else None,
         "hits": [hit.as_dict() for hit in answer.hits],
         "nearest_miss": answer.nearest_miss and answer.nearest_miss.as_dict(),
+        "notes": score_notes([*answer.hits, *([answer.nearest_miss] if answer.nearest_miss else [])]),
     }
+
+
+def score_notes(hits: Iterable[Hit]) -> list[str]:
+    """What programs should know of the scores of these hits; nothing where none has any."""
+    if not any(hit.columns.get(name) is not None for hit in hits for name in SCORES):
+        return []
+    from .scoring import NOTE
+
+    return [NOTE]
 
 
 def print_answer(answer: Answer, terms: Sequence[str]) -> None:

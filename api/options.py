@@ -10,6 +10,12 @@ import typer
 LibraryOption = Annotated[
     Path | None, typer.Option("--library", help="The library's folder. Default: the user's data folder.", show_default=False)
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", help="Ask this service, not a library here; its key is in PELLUCID_SERVER_KEY.", show_default=False
+    ),
+]
 EncoderOption = Annotated[
     str | None, typer.Option("--encoder", help="What maps photos and words to vectors.", show_default="the library's, or builtin")
 ]

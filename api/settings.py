@@ -56,6 +56,38 @@ class Settings(BaseSettings):
     max_megapixels: float = Field(180, gt=0, allow_inf_nan=False, description="photos with more are refused before they are decoded")
     jobs: int = Field(0, ge=0, description="threads that read photos; 0 means one for each core")
     allow_private_urls: bool = Field(False, description="whether pictures may be fetched from private and loopback addresses")
+    server: str | None = Field(
+        None, description="address of a service that commands ask in place of a library here, such as http://127.0.0.1:8000"
+    )
+    server_key: str | None = Field(
+        None, repr=False, description="the key for it; better in the environment or the file than on a command line"
+    )
+    serve_workers: int = Field(
+        0, ge=0, description="threads of the service that do the work of requests; 0 means one for each core, four at most"
+    )
+    serve_queue: int = Field(32, ge=0, description="requests that may wait for a thread; more are told to come again")
+    serve_wait_s: float = Field(30, gt=0, allow_inf_nan=False, description="seconds that a request may wait for a thread")
+    serve_upload_mb: float = Field(64, gt=0, allow_inf_nan=False, description="megabytes of a request's body, at most")
+    serve_rate: int = Field(600, ge=1, description="requests a minute for each key, or for each address where there are no keys")
+    serve_roots: list[Path] = Field(
+        default_factory=list, description="folders below which jobs of the service may index; unset: the library's own roots alone"
+    )
+    serve_fetch_urls: bool = Field(False, description="whether the service fetches pictures from addresses that requests name")
+    serve_cors: list[str] = Field(default_factory=list, description="origins of other sites whose pages may call the service with a key")
+    serve_host: str = Field(
+        "127.0.0.1", min_length=1, description="address that the service listens on; keys are needed on any but loopback"
+    )
+    serve_port: int = Field(8000, ge=0, le=65_535, description="port that the service listens on; 0 means any that is free")
+    serve_hosts: list[str] = Field(
+        default_factory=list,
+        description="names by which the service may be called, beside this machine's own; a reverse proxy's, for instance",
+    )
+    serve_root_path: str = Field(
+        "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="the path below which a reverse proxy shows the service"
+    )
+    serve_proxies: list[str] = Field(
+        default_factory=list, description="addresses of reverse proxies whose X-Forwarded headers are believed"
+    )
 
     @classmethod
     def settings_customise_sources(

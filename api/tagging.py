@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import EncoderOption, JsonOption, LibraryOption
+from .options import EncoderOption, JsonOption, LibraryOption, ServerOption
 
 _KEPT = 10  # files of words' vectors
 
@@ -109,13 +109,25 @@ def tag(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     library: LibraryOption = None,
     encoder: EncoderOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
     _list: Annotated[bool, typer.Option("--list", callback=_list_vocabularies, is_eager=True, help="Say which vocabularies ship.")] = False,
 ) -> None:
     """Tag the library's photos with words of a vocabulary. No photo is opened; a later run over the same photos replaces this one's tags."""
     from .output import count_bar, print_json
+    from .remote_use import only_here, remote_of
     from .tag_output import tagged_lines
 
+    if (client := remote_of(server, library)) is not None:
+        from .remote_work import remote_tag
+
+        only_here({"--encoder": encoder, "--templates": None if templates == "auto" else templates})
+        remote_tag(
+            client,
+            {"vocabulary": vocabulary, "where": where, "precision": precision, "most": most, "dry_run": dry_run or None},
+            as_json=as_json,
+        )
+        return
     with count_bar("tagging", not as_json) as move:
         outcome = run_tag(
             vocabulary=vocabulary, templates=templates, where=where, precision=precision, most=most, dry_run=dry_run, library=library, encoder=encoder,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from .options import JsonOption, LibraryOption
+from .options import JsonOption, LibraryOption, ServerOption
 
 tags_app = typer.Typer(help="Look at tags, confirm or reject them, and take back or adopt what a run wrote.", no_args_is_help=True)
 
@@ -19,18 +21,18 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id or
 
 @tags_app.command()
 def confirm(
-    path: PhotoArgument, tags: TagsArgument, undo: UndoOption = False, library: LibraryOption = None, as_json: JsonOption = False
-) -> None:
+    path: PhotoArgument, tags: TagsArgument, undo: UndoOption = False, library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:  # fmt: skip
     """Say that a photo has these tags. No machine changes that, and the next run learns from it."""
-    _say(path, tags, "confirmed", undo=undo, library=library, as_json=as_json)
+    _say(path, tags, "confirmed", undo=undo, library=library, server=server, as_json=as_json)
 
 
 @tags_app.command()
 def reject(
-    path: PhotoArgument, tags: TagsArgument, undo: UndoOption = False, library: LibraryOption = None, as_json: JsonOption = False
-) -> None:
+    path: PhotoArgument, tags: TagsArgument, undo: UndoOption = False, library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:  # fmt: skip
     """Say that a photo has not these tags. No machine changes that, and the next run learns from it."""
-    _say(path, tags, "rejected", undo=undo, library=library, as_json=as_json)
+    _say(path, tags, "rejected", undo=undo, library=library, server=server, as_json=as_json)
 
 
 @tags_app.command()
@@ -79,12 +81,35 @@ def review(
     if as_json:
         print_json({"open": total, "tags": [each.as_dict() for each in found]})
     else:
-        review_table(found, total)
+        review_table(found, total, tag)
 
 
 @tags_app.command()
-def runs(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def vocabulary(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A vocabulary that ships; pellucid tag --list names them.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it: a .yaml, which must not be there yet.")],
+) -> None:
+    """Write a vocabulary that ships into a file, to be changed and given to `pellucid tag --vocabulary`."""
+    from preprocess import InputError
+    from search import load_vocabulary, write_vocabulary
+
+    words = load_vocabulary(name)
+    if os.path.lexists(file):
+        raise InputError(f"{file} is there already. Name another file, or move this one away.")
+    write_vocabulary(words, file)
+    typer.echo(f"Wrote {len(words):,} words. To tag with them: pellucid tag --vocabulary {shlex.quote(str(file))}")
+
+
+@tags_app.command()
+def runs(library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """All runs of tagging, the latest last."""
+    from .remote_use import remote_of
+
+    if (client := remote_of(server, library)) is not None:
+        from .remote_tags import remote_runs
+
+        remote_runs(client, as_json=as_json)
+        return
     from search import Store
 
     from .output import print_json
@@ -121,25 +146,32 @@ def diff(
     if as_json:
         print_json({"earlier": first.id, "later": second.id, **named})
     else:
-        diff_lines(first.id, second.id, named["added"], named["removed"])
+        diff_lines(first, second, named["added"], named["removed"])
 
 
 @tags_app.command()
-def retract(run: RunArgument, library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def retract(run: RunArgument, library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Take back what a run wrote. Tags that an earlier run had written come back, and what people said stays."""
-    _change("retract", run, library, as_json=as_json)
+    _change("retract", run, library, server, as_json=as_json)
 
 
 @tags_app.command()
-def promote(run: RunArgument, library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def promote(run: RunArgument, library: LibraryOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Make a run's tags people's own: no later run takes them back. Rejected ones stay rejected."""
-    _change("promote", run, library, as_json=as_json)
+    _change("promote", run, library, server, as_json=as_json)
 
 
-def _say(path: Path, words: list[str], verdict: Any, *, undo: bool, library: Path | None, as_json: bool) -> None:
+def _say(path: Path, words: list[str], verdict: Any, *, undo: bool, library: Path | None, server: str | None, as_json: bool) -> None:
+    from .remote_use import remote_of
+
+    if (client := remote_of(server, library)) is not None:
+        from .remote_tags import remote_say
+
+        remote_say(client, path, words, verdict, undo=undo, as_json=as_json)
+        return
     from search import Store
 
-    from .library_tags import digest_of_photo, known_tag, run_vocabularies
+    from .library_tags import digest_of_photo, say_tags
     from .output import print_json
     from .tag_output import said_lines
     from .wiring import open_library
@@ -148,22 +180,22 @@ def _say(path: Path, words: list[str], verdict: Any, *, undo: bool, library: Pat
     with home.locked(f"tags {verdict}"):
         store = Store(home)
         digest, file = digest_of_photo(store, path)
-        before = store.marks.tags([digest]).get(digest, ())
-        vocabularies = run_vocabularies(store)
-        said = [known_tag(word, vocabularies, [tag.tag for tag in before]) for word in words]
-        names = list(dict.fromkeys(name for name, _ in said))
-        if undo:
-            for name in names:
-                store.marks.label(digest, name, None)
-        else:
-            store.marks.label_all([(digest, name, verdict) for name in names])
+        said = say_tags(store, digest, words, None if undo else verdict)
         now = [tag.tag for tag in store.marks.tags([digest]).get(digest, ())]
+    names = list(dict.fromkeys(name for name, _ in said))
     own = [name for name, known in said if not known]
     outcome = {"file": file, "digest": digest, "said": None if undo else verdict, "tags": names, "not_in_vocabularies": own, "now": now}
     print_json(outcome) if as_json else said_lines(outcome)
 
 
-def _change(what: str, run: str, library: Path | None, *, as_json: bool) -> None:
+def _change(what: Literal["retract", "promote"], run: str, library: Path | None, server: str | None, *, as_json: bool) -> None:
+    from .remote_use import remote_of
+
+    if (client := remote_of(server, library)) is not None:
+        from .remote_tags import remote_change
+
+        remote_change(client, what, run, as_json=as_json)
+        return
     from search import Store
 
     from .output import print_json

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .bench import Bench, Speed, bench_model
     from .catalogue import CATALOGUE, Recommended, catalogue_markdown
     from .dense import Cells, CropEncoder, CropOptions, DenseEncoder, load_dense
-    from .derived import Derived, Spread, make_derived, open_derived
+    from .derived import Derived, Spread, open_derived
+    from .derived_files import make_derived
     from .duplicate_groups import KINDS, DuplicateGroup, Frame, Likeness, spare_files
     from .duplicates import DuplicateOptions, Duplicates, find_duplicates
     from .encode import ENCODERS, PLAIN, Encoder, EncoderOptions, Prepared, Recipe, Vectors, load_encoder, model_folders, normalize
@@ -76,7 +77,8 @@ _HOMES = {
     "bench": ("Bench", "Speed", "bench_model"),
     "catalogue": ("CATALOGUE", "Recommended", "catalogue_markdown"),
     "dense": ("Cells", "CropEncoder", "CropOptions", "DenseEncoder", "load_dense"),
-    "derived": ("Derived", "Spread", "make_derived", "open_derived"),
+    "derived": ("Derived", "Spread", "open_derived"),
+    "derived_files": ("make_derived",),
     "duplicate_groups": ("KINDS", "DuplicateGroup", "Frame", "Likeness", "spare_files"),
     "duplicates": ("DuplicateOptions", "Duplicates", "find_duplicates"),
     "encode": (

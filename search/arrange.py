@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,21 +17,49 @@ if TYPE_CHECKING:
 
     from .derived import Derived
     from .encode import Vectors
+    from .evidence import Ranked
     from .hit import Hit
+    from .judging import Sentence
     from .query import Query
 
 Sort = Literal["relevance", "date", "similarity", "quality"]
 SORTS: tuple[Sort, ...] = ("relevance", "date", "similarity", "quality")
+POOL = 200
+"""Photos at least that are looked at before a choice among them cuts to -k."""
+MOST_SORTED = 20_000
+"""Photos at most that another order than by relevance is made of, the most relevant ones; 20,000 of 100,000 take 0.6 s of processor time, and 4 s where each has ten regions.
+Fewer than that are relevant, unless --strictness 0 makes all of them so."""
 NEARLY_EQUAL = 0.95
 """Cosine from which two photos count as one in results. With the built-in encoder no two of 250 photos of COCO, 150 of Flickr8k and 1,000 of ImageNet come nearer than
 0.923; a blurred, sharpened or smaller copy of a photo lies at 0.97 to 0.999, one with another contrast at 0.957, one that is mirrored or turned mostly below."""
+_PART = 512
 BALANCE = 0.6
 """What relevance weighs against being unlike the hits before, in maximal marginal relevance."""
 
 
+def relevant(judged: Callable[[int], tuple[Ranked, Sentence]], query: Query) -> tuple[Ranked, Sentence, int]:
+    """What was ranked, what it comes to, and how many of it count: all that are relevant where another order is asked for, up to `MOST_SORTED`."""
+    wide = _wide(query)
+    ranked, sentence = judged(wide)
+    while query.sort != "relevance" and wide < MOST_SORTED and more(ranked, sentence, wide):
+        wide = min(4 * wide, MOST_SORTED)
+        ranked, sentence = judged(wide)
+    return ranked, sentence, wide
+
+
+def more(ranked: Ranked, sentence: Sentence, wide: int) -> bool:
+    """Whether photos behind the ones that count may be relevant too."""
+    return sentence.verdict != "none" and len(ranked.photos) >= wide and sentence.stays(int(ranked.photos[wide - 1]))
+
+
+def _wide(query: Query) -> int:
+    """How many hits are looked at: more than are asked for, where some are chosen or put in another order."""
+    return max(POOL, 5 * query.k) if query.rearranged else query.k
+
+
 def chosen(derived: Derived, hits: Sequence[Hit], query: Query) -> list[Hit]:
     """At most `k` of the relevant hits: collapsed, then diverse or sorted, with their scores and tags."""
-    hits = _marked(derived, hits)
+    hits = marked(derived, hits)
     if not query.rearranged:
         return hits[: query.k]
     if (query.collapse or query.diverse) and hits:
@@ -51,7 +79,7 @@ def _vectors(derived: Derived, hits: Sequence[Hit]) -> dict[str, Vectors]:
     return dict(zip(found, rows, strict=True))
 
 
-def _marked(derived: Derived, hits: Sequence[Hit]) -> list[Hit]:
+def marked(derived: Derived, hits: Sequence[Hit]) -> list[Hit]:
     """The same with `quality`, `rating` and `tags` among their columns, where photos have them."""
     if not hits or not any(name == "marks" for _, name, _ in derived.database.execute("PRAGMA database_list")):
         return list(hits)
@@ -71,19 +99,24 @@ def _marked(derived: Derived, hits: Sequence[Hit]) -> list[Hit]:
 
 def collapse(hits: Sequence[Hit], vectors: Mapping[str, Vectors]) -> list[Hit]:
     """Hits of which no two have nearly equal vectors: each later one is listed in `also` of the first that it is like. `vectors` are unit rows by digest."""
-    leaders: list[Hit] = []
-    also: list[list[str]] = []
-    rows: list[Vectors] = []
-    for hit in hits:
-        row = vectors[hit.digest]
-        near = np.array(rows) @ row if rows else np.zeros(0)
-        if len(near) and near.max() >= NEARLY_EQUAL:
-            also[int(near.argmax())].append(hit.file)
-            continue
-        leaders.append(hit)
-        also.append([])
-        rows.append(row)
-    return [replace(hit, also=tuple(files)) for hit, files in zip(leaders, also, strict=True)]
+    if not hits:
+        return []
+    rows = np.array([vectors[hit.digest] for hit in hits])
+    leaders: list[int] = []
+    also: dict[int, list[str]] = {}
+    for start in range(0, len(rows), _PART):  # in parts, so that thousands are compared by products of matrices
+        part = rows[start : start + _PART]
+        earlier = part @ rows[leaders].T if leaders else np.zeros((len(part), 0))
+        inner, fresh = part @ part.T, list[int]()
+        for at in range(len(part)):
+            near = np.concatenate([earlier[at], inner[at, fresh]])
+            if len(near) and near.max() >= NEARLY_EQUAL:
+                also[leaders[int(near.argmax())]].append(hits[start + at].file)
+                continue
+            leaders.append(start + at)
+            fresh.append(at)
+            also[start + at] = []
+    return [replace(hits[at], also=tuple(also[at])) for at in leaders]
 
 
 def diverse(hits: Sequence[Hit], vectors: Mapping[str, Vectors], k: int) -> list[Hit]:

@@ -80,7 +80,7 @@ class Evidence:
         if self.derived.regions is None:
             return 0.0, 1.0
         mean, deviation, count = self.derived.regions.null(self.vector)
-        return mean, steadied(deviation**2, count, TYPICAL_DEVIATION[self.kind])
+        return mean, float(steadied(np.square(deviation), count, TYPICAL_DEVIATION[self.kind]))
 
     @property
     def region_mean(self) -> float:
@@ -134,8 +134,7 @@ class Evidence:
         return photos, float(self._better(of_photo, max(of_photo, of_region) if more else -np.inf))
 
     def _better(self, scores: Any, region_scores: Any) -> Any:
-        """A smooth maximum, log(exp(s·a) + exp(s·b)) / s."""
-        return np.logaddexp(self.sharpness * scores, self.sharpness * region_scores) / self.sharpness
+        return smooth_maximum(scores, region_scores, self.sharpness)
 
     def _measured(self, photos: NDArray[np.int64], within: Within) -> Ranked:
         """Both kinds of evidence of these photos, exactly."""
@@ -167,6 +166,11 @@ class Evidence:
                 if similarity > similarities[at]:
                     similarities[at], enhancers[at] = similarity, derived.enhancers[derived.makers[version]]
         return np.asarray(similarities, np.float32), enhancers
+
+
+def smooth_maximum(scores: Any, others: Any, sharpness: float = SHARPNESS) -> Any:
+    """log(exp(s·a) + exp(s·b)) / s."""
+    return np.logaddexp(sharpness * scores, sharpness * others) / sharpness
 
 
 def drawn(scores: Vectors, region_scores: Vectors, counts: NDArray[np.int64]) -> Vectors:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from preprocess import QueryError, RecipeMismatch, choose
 
-from .arrange import chosen
+from .arrange import chosen, marked, more, relevant
 from .derived import Derived, open_derived
 from .filter import matching_regions, matching_vectors, row_statement
 from .hit import Answer, Hit, Matched, RegionHit
@@ -17,6 +17,8 @@ from .recipes import index_command, recipes_of
 from .schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 
     from .encode import Encoder, Vectors
     from .evidence import Evidence, Ranked
+    from .judging import Sentence
     from .library import Library
 
-POOL = 200
-"""Photos at least that are looked at before another order than by relevance, or a choice among them, cuts to -k."""
 _COLUMNS = ", ".join(f'images."{column.name}"' for column in IMAGE_COLUMNS)
 
 
@@ -42,8 +43,14 @@ def search(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
     return answer(library, query, encoder, limits=limits, allow_private=allow_private).hits
 
 
-def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False) -> Answer:
+def answer(
+    library: Library, query: Query, encoder: Encoder, *, limits: Limits | None = None, allow_private: bool = False,
+    given: Mapping[int, RgbImage | Vectors] | None = None, derived: Derived | None = None,
+) -> Answer:  # fmt: skip
     """The hits among the vectors that the library has by this encoder, whether or not it is the one that searches use by default.
+
+    `given` holds the terms of the kind `given`, by position: pixels, or a unit row by this encoder. `derived` is an open cache of this encoder's recipe, which stays
+    open; where there is none, the library's own is opened.
 
     Raises:
         RecipeMismatch: the library has no vectors by this encoder.
@@ -51,8 +58,12 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         ImageError, FetchError: a picture term cannot be read.
     """
     check_recipe(library, encoder)
-    pictures = {at: read_term(term, limits, allow_private, encoder.side) for at, term in enumerate(query.terms) if term.kind != "text"}
-    derived = open_derived(library, encoder.recipe.id if library.file.recipes else None)
+    given = given or {}
+    pictures = {at: _given(term, given.get(at)) if term.kind == "given" else read_term(term, limits, allow_private, encoder.side)
+                for at, term in enumerate(query.terms) if term.kind != "text"}  # fmt: skip
+    own = derived is None
+    if derived is None:
+        derived = open_derived(library, encoder.recipe.id if library.file.recipes else None)
     try:
         coverage = derived.coverage
         if coverage.photos and not derived.spread.count:
@@ -63,14 +74,27 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
         kinds = ["image" if at in pictures else "text" for at in range(len(query.terms))]
         vector = combine(rows, [term.weight for term in query.terms], kinds, derived.spread)
         evidence = _evidence(derived, vector, "image" if pictures else "text", regions)
-        ranked = evidence.ranked(_wide(query), among, within)
         looked_at = derived.photos if among is None else len(among)
-        sentence = judge(evidence, ranked, query, null_of(derived, library, encoder), encoder, looked_at, within)
-        found = _hits(derived, ranked, query, within, _wide(query))
+
+        def judged(wide: int) -> tuple[Ranked, Sentence]:
+            ranked = evidence.ranked(wide, among, within)
+            return ranked, judge(evidence, ranked, query, null, encoder, looked_at, within)
+
+        null = null_of(derived, library, encoder)
+        ranked, sentence, wide = relevant(judged, query)
+        if query.sort != "relevance" and more(ranked, sentence, wide):
+            cut = (
+                f"More than {wide:,} photos are relevant: the {wide:,} most relevant were put in order. A higher --strictness leaves fewer."
+            )
+            left_out = f"{left_out} {cut}" if left_out else cut
+        found = hits_of(derived, ranked, query, within, wide)
         hits = chosen(derived, sentence.judged(found), query)
-        miss = replace(found[0][1], probability=sentence.probability, verdict="none") if found and sentence.verdict == "none" else None
+        miss = None
+        if found and sentence.verdict == "none":
+            (miss,) = marked(derived, [replace(found[0][1], probability=sentence.probability, verdict="none")])
     finally:
-        derived.close()
+        if own:
+            derived.close()
     note = left_out
     if within != "images" and library.file.regions_maker is None:
         note = f"Not every photo was looked at for regions yet. To finish: {index_command(library, encoder.recipe.id)}"
@@ -88,11 +112,6 @@ def answer(library: Library, query: Query, encoder: Encoder, *, limits: Limits |
     if left_out and note != left_out:
         note = f"{left_out} {note}"
     return Answer(hits, encoder.recipe.encoder, coverage, note, within, sentence.verdict, sentence.probability, miss, sentence.unusual)
-
-
-def _wide(query: Query) -> int:
-    """How many hits are looked at: more than are asked for, where some are chosen or put in another order."""
-    return max(POOL, 5 * query.k) if query.rearranged else query.k
 
 
 def _among(derived: Derived, query: Query, within: Within) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None, str | None]:
@@ -139,22 +158,13 @@ def _within(library: Library, derived: Derived, query: Query, encoder: Encoder) 
     return "images"
 
 
-def nearest_hits(
-    derived: Derived, vector: Vectors, query: Query, among: Any = None, typical_kind: str = "text", within: Within = "images",
-    regions_among: Any = None,
-) -> list[Hit]:  # fmt: skip
-    """The hits of one unit row, Float32["dim"], without a verdict."""
-    ranked = _evidence(derived, vector, typical_kind, regions_among).ranked(query.k, among, within)
-    return [hit for _, hit in _hits(derived, ranked, query, within, query.k)]
-
-
 def _evidence(derived: Derived, vector: Vectors, kind: str, regions_among: NDArray[np.int64] | None) -> Evidence:
     from .evidence import Evidence
 
     return Evidence(derived, vector, kind, regions_among=regions_among)
 
 
-def _hits(derived: Derived, ranked: Ranked, query: Query, within: Within, k: int) -> list[tuple[int, Hit]]:
+def hits_of(derived: Derived, ranked: Ranked, query: Query, within: Within, k: int) -> list[tuple[int, Hit]]:
     """At most k hits with their rows, the best evidence first, equal ones by path."""
     names = [column.name for column in IMAGE_COLUMNS]
     statement = row_statement(_COLUMNS, query.where)
@@ -210,6 +220,12 @@ def _mismatch(library: Library, encoder: Encoder, photos: int | None = None) -> 
         f"{library.folder} has no vectors by the encoder {name!r} ({encoder.recipe.id}): all {photos:,} photos lack one.{why} "
         f"Make them: {index_command(library, encoder)}"
     )
+
+
+def _given(term: Term, picture: RgbImage | Vectors | None) -> RgbImage | Vectors:
+    if picture is None:
+        raise QueryError(f"The term {term.text!r} is to be given with the query, and was not.")
+    return picture
 
 
 def read_term(term: Term, limits: Limits | None, allow_private: bool, side: int) -> RgbImage:

@@ -31,6 +31,13 @@ class Sentence:
     cuts: Cuts
     staying: tuple[Verdict, ...]
 
+    def stays(self, row: int) -> bool:
+        """Whether the hits of a photo that was ranked are shown."""
+        return self._verdict(row) in self.staying
+
+    def _verdict(self, row: int) -> Verdict:
+        return self.cuts.of_hits().verdict(self.hits[row])
+
     def judged(self, hits: Sequence[tuple[int, Hit]]) -> list[Hit]:
         """The hits of an answered query with their verdicts, given with their rows and the best first. Where there is an answer, the first is at least weak.
 
@@ -38,25 +45,28 @@ class Sentence:
         """
         if self.verdict == "none":
             return []
-        kept, cuts = [], self.cuts.of_hits()
+        kept = []
         for at, (row, hit) in enumerate(hits):
-            probability = min(self.hits[row], self.probability)
-            verdict = cuts.verdict(probability)
+            verdict = self._verdict(row)
             if at == 0 and verdict == "none":
                 verdict = "weak"
             if at == 0 or verdict in self.staying:
-                kept.append(replace(hit, probability=probability, verdict=verdict))
+                kept.append(replace(hit, probability=self.hits[row], verdict=verdict))
         return kept
 
 
 def null_of(derived: Derived, library: Library, encoder: Encoder) -> NullModel:
-    """The null model of an open cache; measured now where it was not yet, and kept."""
+    """The null model of an open cache, read once; measured now where it was not yet, and kept."""
+    if derived.null is not None:
+        return derived.null
     null = NullModel.load(derived.folder)
     if null is None:
+        from .null_shift import measure_null
         from .query_bank import bank_vectors
 
-        null = NullModel.measure(bank_vectors(encoder, library.cache), derived.nearest, derived.photos)
+        null = measure_null(bank_vectors(encoder, library.cache), derived)
         null.save(derived.folder)
+    derived.null = null
     return null
 
 
@@ -66,7 +76,7 @@ def judge(
     """What the ranked photos come to; `photos` is how many were looked at.
 
     Where photos and regions are searched, a photo that its region speaks for counts with the similarity that would give the whole photo as high a standard score, so
-    that all are measured alike. Where regions alone are, they are taken for what they are to the encoder: pictures, of which there are so many.
+    that all are measured alike. Where regions alone are, their similarities count as they are. What generic queries find so is measured in the same way, by `null_shift`.
     """
     cuts = Cuts.at(query.strictness)
     if not len(ranked.photos):
@@ -77,14 +87,18 @@ def judge(
         found = lower_half(sample_rows(evidence.derived.nearest, evidence.derived.photos) @ evidence.vector)
         middle, scale = float(found[0]), max(float(found[1]), LEAST)
     similar: Vectors = np.asarray(evidence.mean + ranked.evidence * evidence.deviation, np.float32)
-    if within == "regions" and kind != "other" and evidence.derived.regions is not None:
-        similar = ranked.region_similarities
-        photos = len(evidence.derived.regions.nearest) if evidence.regions_among is None else len(evidence.regions_among)
-    judge_ = Judge(null, null_family(encoder), kind, photos, middle, scale)
+    regions = evidence.derived.regions
+    if within == "regions" and regions is not None:
+        if kind != "other":
+            similar = ranked.region_similarities
+        if evidence.regions_among is not None:  # of a library with as many regions in each photo as this one has
+            photos = round(evidence.derived.photos * len(evidence.regions_among) / max(len(regions.nearest), 1))
+    judge_ = Judge(null, null_family(encoder), kind, photos, middle, scale, within)
     missing = max(0, TOP - len(similar))  # of few photos the nearest is no better for having no others behind it
     near = level(np.pad(similar, (0, missing), constant_values=min(evidence.mean, float(similar.min()))))
-    probability = float(judge_.answer(near))
-    hits = dict(zip(ranked.photos.tolist(), judge_.hits(similar).tolist(), strict=True))
+    of_hits = judge_.hits(similar)
+    probability = max(float(judge_.answer(near)), float(of_hits.max()))  # an answer is no less probable than that one photo is it
+    hits = dict(zip(ranked.photos.tolist(), of_hits.tolist(), strict=True))
     return Sentence(probability, float(judge_.unusual(near)), cuts.verdict(probability), hits, cuts, _staying(query))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -27,11 +27,11 @@ _WEIGHTED = re.compile(r"^([+-]?\d+(?:\.\d+)?|[+-]?\.\d+):(.*)$", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One weighted part of a query: words, or where a picture is."""
+    """One weighted part of a query: words, where a picture is, or one that is `given` beside the query."""
 
     text: str
     weight: float = 1.0
-    kind: str = "text"  # text, file or url
+    kind: str = "text"  # text, file, url or given
 
     @classmethod
     def parse(cls, argument: str) -> Term:
@@ -146,14 +146,26 @@ def combine(vectors: Vectors, weights: Sequence[float], kinds: Sequence[str], sp
     return np.asarray(total / length, dtype=np.float32)
 
 
-def encode_terms(terms: Sequence[Term], pictures: dict[int, RgbImage], encoder: Encoder) -> Vectors:
-    """Unit rows of the terms in order, Float32["term dim"]; `pictures` holds the pixels of terms that are pictures, by position."""
+def encode_terms(terms: Sequence[Term], pictures: Mapping[int, RgbImage | Vectors], encoder: Encoder) -> Vectors:
+    """Unit rows of the terms in order, Float32["term dim"]; `pictures` holds those that are pictures, by position: their pixels, or a unit row by this encoder.
+
+    Raises:
+        QueryError: a row is of another encoder.
+    """
     import numpy as np
 
     rows = np.zeros((len(terms), encoder.recipe.dim), np.float32)
+    pixels = {at: np.asarray(picture, np.uint8) for at, picture in pictures.items() if picture.ndim == 3}
+    for at, row in pictures.items():
+        if at not in pixels:
+            if row.shape != rows.shape[1:]:
+                raise QueryError(
+                    f"The vector of {terms[at].text!r} has the shape {row.shape}; this encoder's have {encoder.recipe.dim} numbers."
+                )
+            rows[at] = row
     texts = [at for at in range(len(terms)) if at not in pictures]
     if texts:
         rows[texts] = encoder.encode_texts([terms[at].text for at in texts])
-    if pictures:
-        rows[list(pictures)] = encoder.encode_images([encoder.prepare(pixels) for pixels in pictures.values()])
+    if pixels:
+        rows[list(pixels)] = encoder.encode_images([encoder.prepare(picture) for picture in pixels.values()])
     return rows

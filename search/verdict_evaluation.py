@@ -71,7 +71,8 @@ class Library:
         middle, scale = lower_half(similarities[kept])
         judge = Judge(self.null, self.family, kind, len(self.photos), float(middle), max(float(scale), LEAST))
         near = level(similarities[order])
-        return Asked(order, similarities[order], float(judge.unusual(near)), float(judge.answer(near)), judge)
+        probability = max(float(judge.answer(near)), float(judge.hits(similarities[order[:1]])[0]))
+        return Asked(order, similarities[order], float(judge.unusual(near)), probability, judge)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,14 @@ def caption_trials(source: Source, bank: Any, random: np.random.Generator, draws
 
 
 def neutral_values(photos: Any, bank: Any, random: np.random.Generator) -> None:
-    """Print mean and deviation of the bank's levels and of its scores, as lines over the logarithm of the number of photos."""
+    """Print mean and deviation of the bank's levels, of its scores and of pictures' levels, as lines over the logarithm of the number of photos."""
     rows = []
     for count in (30, 100, 300, 1000, 3000, len(photos)):
         for _ in range(5 if count < 3000 else 1):
             null = NullModel.measure(bank, Held(photos[random.permutation(len(photos))[:count]]), count)
-            rows.append((np.log(count), null.top_mean, null.top_deviation, null.score_mean, null.score_deviation))
+            rows.append((np.log(count), *null.numbers[1:]))
     logs, *values = np.array(rows).T
-    for name, mean, deviation in (("builtin", values[0], values[1]), ("SCORE", values[2], values[3])):
+    for name, mean, deviation in (("builtin", *values[:2]), ("SCORE", *values[2:4]), ("PICTURE", *values[4:])):
         growth, base = np.polyfit(logs, mean, 1)
         print(f"{name}: Family({base:.4f}, {growth:.4f}, {deviation.mean():.4f}, ...)  residual {np.std(mean - base - growth * logs):.4f}")
 
@@ -122,7 +122,7 @@ def fitted_curves(sets: dict[str, list[tuple[str, Any, bool, Any]]]) -> None:
                 right.append(answered)
                 weights.append(0.5 / yes if answered else 0.5 / (len(own) - yes))
                 if matches is not None:
-                    hits += found.judge.unusual(found.similarities[:LOOKED_AT]).tolist()
+                    hits += found.judge.unusual_alone(found.similarities[:LOOKED_AT]).tolist()
                     relevant += matches[:LOOKED_AT].tolist()
         print(
             f"{kind}: answer {curve(values, right, weights)}, hit {curve(hits, relevant, [1.0] * len(hits))}; {len(values):,} queries, {np.mean(relevant):.3f} of hits right"

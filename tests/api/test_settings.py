@@ -20,7 +20,9 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.model_dump() == {
         "library": tmp_path / "home" / "data" / "pellucid" / "library", "encoder": None, "precision": "auto", "runtime": "auto",
         "models": tmp_path / "home" / "data" / "pellucid" / "models", "dehaze": None, "regions": None, "exclude": [], "include_hidden": False,
-        "max_megapixels": 180, "jobs": 0, "allow_private_urls": False,
+        "max_megapixels": 180, "jobs": 0, "allow_private_urls": False, "server": None, "server_key": None, "serve_workers": 0, "serve_queue": 32, "serve_wait_s": 30, "serve_upload_mb": 64,
+        "serve_rate": 600, "serve_roots": [], "serve_fetch_urls": False, "serve_cors": [], "serve_host": "127.0.0.1", "serve_port": 8000, "serve_hosts": [],
+        "serve_root_path": "", "serve_proxies": [],
     }  # fmt: skip
 
 
@@ -59,12 +61,27 @@ def test_every_setting_has_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch)
         "max_megapixels": 12.5,
         "jobs": 3,
         "allow_private_urls": True,
+        "server": "http://127.0.0.1:8000",
+        "server_key": "plk_x",
+        "serve_workers": 3,
+        "serve_queue": 5,
+        "serve_wait_s": 2.5,
+        "serve_upload_mb": 10.5,
+        "serve_rate": 60,
+        "serve_roots": ["/r"],
+        "serve_fetch_urls": True,
+        "serve_cors": ["https://a.example"],
+        "serve_host": "::1",
+        "serve_port": 9000,
+        "serve_hosts": ["photos.example.org"],
+        "serve_root_path": "/photos",
+        "serve_proxies": ["10.0.0.1"],
     }
     assert set(values) == set(Settings.model_fields)
     import json
 
     write("\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items()))
-    expected = {**values, "library": Path("/l"), "models": Path("/m")}
+    expected = {**values, "library": Path("/l"), "models": Path("/m"), "serve_roots": [Path("/r")]}
     assert load_settings().model_dump() == expected
     Path("pellucid.toml").unlink()
     for name, value in values.items():
@@ -83,6 +100,9 @@ WRONG_VARIABLES = [
     ("PELLUCID_PRECISION", "int4", r"'precision' is 'int4': .*'auto', 'fp32' or 'int8'"),
     ("PELLUCID_RUNTIME", "jax", r"'runtime' is 'jax': .*'auto', 'onnx' or 'torch'"),
     ("PELLUCID_INCLUDE_HIDDEN", "perhaps", r"'include_hidden' is 'perhaps'"),
+    ("PELLUCID_SERVE_PORT", "65536", r"'serve_port' is '65536'"),
+    ("PELLUCID_SERVE_RATE", "0", r"'serve_rate' is '0'"),
+    ("PELLUCID_SERVE_ROOT_PATH", "photos/", r"'serve_root_path' is 'photos/'"),
     ("PELLUCID_EXCLUDE", "*.gif", r"environment variable is wrong.*exclude.*PELLUCID_EXCLUDE='\[\"\*\.gif\"\]'"),
 ]
 

@@ -81,3 +81,21 @@ def test_orders_choices_and_what_is_wrong(pellucid: Command, real: Path) -> None
     assert asked("--sort", "similarity") == plain
     assert sorted(asked("--sort", "date")) == sorted(plain)
     assert len(asked("--collapse")) <= len(plain)
+
+
+def test_programs_are_told_what_scores_are_not(pellucid: Command, photos: Path, tmp_path: Path) -> None:
+    library = ("--library", tmp_path / "library")
+    assert pellucid("index", photos, *library, "--dehaze", "none").code == 0
+    asked = ("search", "a photo", *library, "--json", "--strictness", 0)
+    plain = pellucid(*asked).json
+    assert plain["notes"] == []
+    assert "quality" not in plain["hits"][0]
+    assert pellucid("score", *library, "--axes", "quality").code == 0
+    scored = pellucid(*asked).json
+    assert 0 <= scored["hits"][0]["quality"] <= 1
+    assert len(scored["notes"]) == 1
+    assert "Technical quality and beauty are axes of their own" in scored["notes"][0]
+    assert "0.34 on AVA" in scored["notes"][0]
+    missed = pellucid("search", "an aircraft carrier", *library, "--json", "--strictness", 100).json
+    assert missed["hits"] == []
+    assert len(missed["notes"]) == 1  # the nearest miss has scores too

@@ -1,4 +1,4 @@
-"""A model folder that is small, real and quick to make."""
+"""A model folder that is small, real and quick to make; and hits without a verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preprocess import digest_of
-from search import ImageInput, Model, TextInput
+from search import Derived, Hit, ImageInput, Model, Query, TextInput
+from search.evidence import Evidence
+from search.hits import hits_of
 from search.model import IMAGE, TEXT, TOKENIZER
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "red": 2, "green": 3, "cat": 4}
@@ -79,3 +81,14 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def nearest_hits() -> Callable[..., list[Hit]]:
+    """The hits of one unit row, Float32["dim"], as a search finds them before it judges them."""
+
+    def ask(derived: Derived, vector: Any, query: Query, among: Any = None, within: Any = "images", regions_among: Any = None) -> list[Hit]:
+        ranked = Evidence(derived, vector, regions_among=regions_among).ranked(query.k, among, within)
+        return [hit for _, hit in hits_of(derived, ranked, query, within, query.k)]
+
+    return ask

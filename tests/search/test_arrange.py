@@ -38,6 +38,25 @@ def test_each_is_with_the_one_it_is_most_like() -> None:
     assert [one.also for one in found] == [(), ("/photos/c",)]
 
 
+def test_thousands_collapse_as_one_by_one() -> None:
+    """In parts of some hundreds, each hit still goes to the most alike of all that lead before it."""
+    random = np.random.default_rng(5)
+    kinds = random.normal(size=(400, 8))
+    rows = normalize(kinds[random.integers(0, 400, 1500)] + 0.25 * random.normal(size=(1500, 8)))
+    hits = [hit(str(at)) for at in range(len(rows))]
+    leaders: dict[int, list[str]] = {}
+    for at, row in enumerate(rows):
+        near = {leader: float(rows[leader] @ row) for leader in leaders}
+        best = max(near, key=lambda leader: near[leader], default=None)
+        if best is not None and near[best] >= NEARLY_EQUAL:
+            leaders[best].append(f"/photos/{at}")
+        else:
+            leaders[at] = []
+    found = collapse(hits, {str(at): row for at, row in enumerate(rows)})
+    assert {int(one.path): list(one.also) for one in found} == leaders
+    assert 500 < len(leaders) < 1400
+
+
 def test_copies_collapse() -> None:
     row = turned(0)[0]
     assert [len(one.also) for one in collapse([hit("a"), hit("a"), hit("a")], {"a": row})] == [2]

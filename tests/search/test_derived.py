@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from preprocess import LibraryDamaged, LibraryNotFound
-from search import Derived, EncoderOptions, Library, Recipe, Store, image_row, make_derived, normalize, open_derived
-from search import derived as module
-from search.hits import nearest_hits
+from search import Derived, EncoderOptions, Hit, Library, Recipe, Store, image_row, make_derived, normalize, open_derived
+from search import derived_files as module
 from search.query import Query, Term
 
 Fill = Callable[..., Store]
+Nearest = Callable[..., list[Hit]]
 
 
 def test_it_holds_the_store(library: Library, fill: Fill) -> None:
@@ -39,7 +39,7 @@ def test_a_library_without_vectors_has_none(library: Library) -> None:
         open_derived(library)
 
 
-def test_an_empty_index_answers_nothing(library: Library, fill: Fill) -> None:
+def test_an_empty_index_answers_nothing(library: Library, fill: Fill, nearest_hits: Nearest) -> None:
     store = fill(["aa"], [[1, 0]])
     store.drop_images([("/photos", "aa.jpg")])
     store.sweep()
@@ -113,7 +113,7 @@ def test_many_may_make_it_at_once(library: Library, fill: Fill) -> None:
     assert [entry.name for entry in library.cache.iterdir()] == [library.cache_of().name]
 
 
-def test_hits_do_not_depend_on_the_order_of_insertion(tmp_path: Path) -> None:
+def test_hits_do_not_depend_on_the_order_of_insertion(tmp_path: Path, nearest_hits: Nearest) -> None:
     rng = random.Random(4)
     vectors = normalize(np.random.default_rng(2).integers(-1, 2, size=(60, 4)) + np.array([0.1, 0, 0, 0]))  # many equal ones
     names = [f"{at:02}" for at in range(60)]

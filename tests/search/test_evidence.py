@@ -11,13 +11,13 @@ import pytest
 
 from annotate import Annotation, Region
 from preprocess import FilterError, QueryError, UnknownName
-from search import Derived, Library, Query, Recipe, Store, Term, make_derived, matching_vectors, normalize, open_derived
+from search import Derived, Hit, Library, Query, Recipe, Store, Term, make_derived, matching_vectors, normalize, open_derived
 from search import filter as filter_module
 from search.evidence import PRIOR_REGIONS, SHARPNESS, Evidence
-from search.hits import nearest_hits
 from search.query import Within
 
 DIM = 8
+Nearest = Callable[..., list[Hit]]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_best_are_those_of_plain_loops(filled: Callable[..., Derived], withi
             assert set(ranked.photos.tolist()) <= set(among.tolist())
 
 
-def test_the_region_of_a_hit_is_its_most_similar_one(filled: Callable[..., Derived]) -> None:
+def test_the_region_of_a_hit_is_its_most_similar_one(filled: Callable[..., Derived], nearest_hits: Nearest) -> None:
     derived = filled()
     assert derived.regions is not None
     vector = normalize(np.random.default_rng(5).normal(size=(1, DIM)))[0]
@@ -101,7 +101,7 @@ def test_the_region_of_a_hit_is_its_most_similar_one(filled: Callable[..., Deriv
         assert hit.matched == ("region" if hit.region.z > hit.z else "image")
 
 
-def test_a_condition_on_regions_says_which_may_match(filled: Callable[..., Derived]) -> None:
+def test_a_condition_on_regions_says_which_may_match(filled: Callable[..., Derived], nearest_hits: Nearest) -> None:
     derived = filled()
     database = derived.database
     dogs = np.array([row for (row,) in database.execute("SELECT region FROM regions WHERE label = 'dog' ORDER BY region")])
@@ -123,7 +123,7 @@ def test_the_null_is_that_of_the_best_regions(filled: Callable[..., Derived]) ->
     assert (mean, deviation, count) == (pytest.approx(np.mean(best), abs=1e-5), pytest.approx(np.std(best), abs=1e-5), len(best))
 
 
-def test_regions_without_a_vector_are_known_and_not_searched(library: Library, fill: Callable[..., Store]) -> None:
+def test_regions_without_a_vector_are_known_and_not_searched(library: Library, fill: Callable[..., Store], nearest_hits: Nearest) -> None:
     store = fill(["a", "b"], np.eye(2, DIM))
     regions = (Region((0.0, 0.0, 5.0, 5.0), "dog"), Region((1.0, 1.0, 9.0, 9.0), "cat"))
     with library.locked("test"):

@@ -16,7 +16,6 @@ from search.condition import LONGEST, Condition
 from search.condition_names import RELATIONS
 from search.derived import Derived
 from search.filter import matching_regions, row_statement
-from search.hits import nearest_hits
 from search.marks_cache import create_indices, create_tables
 from search.schema import ASKED_REGION_COLUMNS
 
@@ -502,7 +501,7 @@ def test_every_region_column_can_be_asked_for(name: str, scenes: sqlite3.Connect
     assert matching_vectors(scenes, f"region.{name} is not null or count(region.{name} is null) = 0").tolist()
 
 
-def test_conditions_on_the_regions_of_a_library(library: Library, fill) -> None:
+def test_conditions_on_the_regions_of_a_library(library: Library, fill, nearest_hits) -> None:
     store: Store = fill("abc", [[1, 0], [0, 1], [1, 1]], iso=[100, 200, 300])
     car, dog = Region((60, 20, 90, 40), "Car", area=0.06), Region((0, 20, 30, 40), "dog", area=0.06)
     store.regions.put({"a": Annotation((100, 50), (car, dog), "machine"), "c": Annotation((100, 50), (dog,), "human-0")})

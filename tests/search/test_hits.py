@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import pytest
 
 from indexer import build
 from preprocess import FetchError, FilterError, ImageCorrupt, ImageTooLarge, Limits, QueryError, RecipeMismatch
-from search import Encoder, Hit, Library, Query, Store, Term, make_derived, open_derived, search
-from search.hits import nearest_hits
+from search import Answer, Encoder, Hit, Library, Query, Recipe, Store, Term, Vectors, answer, make_derived, normalize, open_derived, search
 
 Fill = Callable[..., Store]
+Nearest = Callable[..., list[Hit]]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_hits_fall_and_carry_their_columns(indexed: Library, encoder: Encoder, p
     assert "camera" not in best
 
 
-def test_copies_share_a_vector_and_all_are_returned(library: Library, fill: Fill) -> None:
+def test_copies_share_a_vector_and_all_are_returned(library: Library, fill: Fill, nearest_hits: Nearest) -> None:
     store = fill(["aa", "aa", "aa", "bb"], [[1, 0], [1, 0], [1, 0], [0, 1]], paths=["z.jpg", "a.jpg", "m.jpg", "b.jpg"], iso=[1, 2, 3, 4])
     assert len(store.vectors(str(library.file.current))[0]) == 2
     derived = open_derived(library)
@@ -87,7 +87,7 @@ def test_copies_share_a_vector_and_all_are_returned(library: Library, fill: Fill
     derived.close()
 
 
-def test_equal_hits_come_by_path_then_root(library: Library, fill: Fill) -> None:
+def test_equal_hits_come_by_path_then_root(library: Library, fill: Fill, nearest_hits: Nearest) -> None:
     names = ["c", "a", "d", "b"]
     make_derived(fill(["11", "22", "33", "44"], [[1, 0]] * 4, paths=names))
     derived = open_derived(library)
@@ -95,7 +95,7 @@ def test_equal_hits_come_by_path_then_root(library: Library, fill: Fill) -> None
     derived.close()
 
 
-def test_more_hits_start_with_the_same_hits(library: Library, fill: Fill) -> None:
+def test_more_hits_start_with_the_same_hits(library: Library, fill: Fill, nearest_hits: Nearest) -> None:
     """With many photos that look the same, `-k 5` is the beginning of `-k 50`, whatever the digests are."""
     count = 200
     rng = np.random.default_rng(6)
@@ -145,3 +145,81 @@ def test_a_picture_by_its_address(indexed: Library, encoder: Encoder, photos: Pa
         finally:
             server.shutdown()
             thread.join()
+
+
+class Words:
+    """Encodes what is asked for as the first axis, and the generic queries as rows of chance."""
+
+    recipe = Recipe("rows", "0" * 64, "fp32", "none", 16)
+    side = 16
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        if len(texts) == 1:
+            return np.eye(1, 16, dtype=np.float32)
+        return normalize(np.random.default_rng(len(texts)).normal(size=(len(texts), 16)) - 2 * np.eye(1, 16))
+
+
+@pytest.fixture
+def crowded(library: Library, fill: Fill) -> Library:
+    """1,000 photos that answer, the less similar the later they were taken, and as many that do not, taken later still."""
+    random, count = np.random.default_rng(1), 1000
+    noise = normalize(random.normal(size=(2 * count, 16)) * (np.arange(16) > 0))
+    angles = np.concatenate([np.linspace(0.05, 0.35, count), np.linspace(1.2, 1.9, count)])
+    rows = np.cos(angles)[:, None] * np.eye(1, 16) + np.sin(angles)[:, None] * noise
+    dates = [f"{2000 + at // 365:04}-01-01T00:{at % 365 // 60:02}:{at % 365 % 60:02}" for at in range(2 * count)]
+    fill([f"{at:04}" for at in range(2 * count)], rows, taken_at=dates)
+    return library
+
+
+def test_all_that_are_relevant_are_sorted(crowded: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only the nearest ones: the newest photo that answers is the farthest of a thousand."""
+
+    def asked(**options: Any) -> Answer:
+        return answer(crowded, Query((Term("x"),), k=5, **options), Words())  # type: ignore[arg-type]
+
+    found = asked(sort="date", strictness=50)
+    assert [hit.digest for hit in found.hits] == ["0999", "0998", "0997", "0996", "0995"]
+    assert found.note is None
+    assert [hit.digest for hit in asked(strictness=50).hits] == ["0000", "0001", "0002", "0003", "0004"]
+    assert asked(sort="date", strictness=0).hits[0].digest == "1999"  # where all are relevant, all are sorted
+    monkeypatch.setattr("search.arrange.MOST_SORTED", 300)
+    cut = asked(sort="date", strictness=50)
+    assert cut.hits[0].digest == "0299"
+    assert cut.note is not None
+    assert "the 300 most relevant" in cut.note
+
+
+def test_terms_may_be_given_as_pixels_or_as_vectors(photos: Path, library: Library, encoder: Encoder) -> None:
+    from preprocess import read_image
+
+    build(library, [photos], encoder)
+    file = photos / "orange.png"
+    pixels = read_image(file, side=encoder.side).pixels
+    row = encoder.encode_images([encoder.prepare(pixels)])[0]
+    typed = answer(library, Query((Term.parse(str(file)), Term("blue", -1.0)), k=20), encoder).hits
+    for given in (pixels, row):
+        query = Query((Term("this picture", kind="given"), Term("blue", -1.0)), k=20)
+        hits = answer(library, query, encoder, given={0: given}).hits
+        assert [(hit.path, hit.verdict) for hit in hits] == [(hit.path, hit.verdict) for hit in typed]
+        assert [hit.similarity for hit in hits] == pytest.approx([hit.similarity for hit in typed], abs=1e-6)
+
+
+def test_a_term_that_is_to_be_given_must_be_and_by_this_encoder(photos: Path, library: Library, encoder: Encoder) -> None:
+    build(library, [photos], encoder)
+    query = Query((Term("this picture", kind="given"),))
+    with pytest.raises(QueryError, match="was not"):
+        answer(library, query, encoder)
+    with pytest.raises(QueryError, match=r"shape \(7,\)"):
+        answer(library, query, encoder, given={0: np.ones(7, np.float32)})
+
+
+def test_an_open_cache_is_asked_and_stays_open(photos: Path, library: Library, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(library, [photos], encoder)
+    query = Query((Term("red"),))
+    expected = answer(library, query, encoder)
+    derived = open_derived(library)
+    monkeypatch.setattr("search.hits.open_derived", None)
+    for _ in range(2):
+        assert answer(library, query, encoder, derived=derived) == expected
+    assert derived.database.execute("SELECT count(*) FROM images").fetchone() == (10,)
+    derived.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from search import Library, Store, make_derived, normalize, open_derived
-from search.null_model import FILE, SAMPLE_PHOTOS, TOP, NullModel, level, lower_half, spread_numbers
-from search.query_bank import bank_file, bank_queries
+from search.null_model import FILE, SAMPLE_PHOTOS, TOP, NullModel, Shift, level, lower_half, spread_numbers
+from search.query_bank import bank_file, bank_hash, bank_queries
+from search.verdict import HIT_PHOTOS
 from search.verdict_evaluation import Held
 
 
@@ -34,6 +36,27 @@ def test_pictures_do_not_find_themselves() -> None:
     photos = np.eye(8, dtype=np.float32)
     null = NullModel.measure(rows(3, 8), Held(photos), 8)
     assert null.picture_mean == pytest.approx(0, abs=1e-6)
+
+
+def test_parts_of_a_large_library() -> None:
+    """800 photos are three parts of some 267, whichever photos lie beside each other."""
+    bank, photos = rows(30), rows(800, seed=1)
+    null = NullModel.measure(bank, Held(photos), len(photos))
+    parts = [NullModel.measure(bank, Held(photos[at::3]), len(photos[at::3])) for at in range(3)]
+    assert null.part is not None
+    assert null.part.count == 267
+    assert null.part.top_mean == pytest.approx(np.mean([part.top_mean for part in parts]), abs=1e-5)
+    assert null.part.top_deviation == pytest.approx(np.mean([part.top_deviation for part in parts]), abs=1e-5)
+    assert null.part.top_mean < null.top_mean
+    assert null.part.picture_mean < null.picture_mean < 0.95  # in no part does a photo find itself
+    nearest = level(-np.sort(-(photos @ photos.T), axis=1)[:, 1 : TOP + 1])
+    assert null.picture_mean == pytest.approx(nearest.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(("count", "part"), [(HIT_PHOTOS, None), (374, None), (376, 188), (1000, 250)])
+def test_a_part_has_about_so_many_photos(count: int, part: int | None) -> None:
+    found = NullModel.measure(rows(3, 4), Held(rows(count, 4, seed=1)), count).part
+    assert (found.count if found else None) == part
 
 
 def test_rows_behind_the_photos_do_not_count() -> None:
@@ -79,6 +102,15 @@ def test_kept_and_read(tmp_path: Path) -> None:
     assert null.save(tmp_path)
     assert NullModel.load(tmp_path) == null
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
+    large = replace(null, shifts=(Shift(0.1, 1.1),) * 6, part=null)
+    assert large.save(tmp_path)
+    assert NullModel.load(tmp_path) == large
+    assert replace(large, part=replace(null, top_mean=float("nan"))).save(tmp_path)
+    assert NullModel.load(tmp_path) is None
+    assert replace(null, shifts=(Shift(0.1, 1.1),) * 5).save(tmp_path)
+    assert NullModel.load(tmp_path) is None
+    np.savez(tmp_path / FILE, null=np.zeros(7), bank=np.array(bank_hash()))  # as it was before regions had their own
+    assert NullModel.load(tmp_path) is None
     for content in (b"", b"damaged"):
         (tmp_path / FILE).write_bytes(content)
         assert NullModel.load(tmp_path) is None
@@ -99,7 +131,7 @@ def test_the_cache_is_made_with_it_where_the_bank_is_at_hand(library: Library, f
 
 
 def test_what_another_bank_has_measured_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    null = NullModel(3, *[0.5] * 6)
+    null = NullModel(3, *[0.5] * 6, shifts=(Shift(0.1, 1.1),) * 6)
     assert null.save(tmp_path)
     assert NullModel.load(tmp_path) == null
     monkeypatch.setattr("search.null_model.bank_hash", lambda: "another")

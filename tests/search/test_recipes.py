@@ -150,7 +150,7 @@ def test_each_recipe_has_its_own_cache_and_none_costs_another_its(two: Store, mo
     def forbidden(*_args: object) -> None:
         raise AssertionError("a cache was made anew")
 
-    monkeypatch.setattr(derived_module, "_store", forbidden)
+    monkeypatch.setattr(derived_module, "_made", forbidden)
     for turn in range(3):
         two.use((ONE, OTHER)[turn % 2])
         for recipe, count in ((ONE, 3), (OTHER, 1)):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from preprocess import QueryError
-from search import EncoderOptions, Recipe, load_encoder
-from search.null_model import NullModel
-from search.verdict import CURVES, FAMILIES, Cuts, Judge, null_family
+from search import EncoderOptions, Library, Query, Recipe, Store, Term, load_encoder, normalize, open_derived
+from search.evidence import Evidence
+from search.judging import judge as judged_by
+from search.null_model import NullModel, Shift
+from search.verdict import CURVES, FAMILIES, HIT_PHOTOS, Cuts, Judge, null_family
 
 NULL = NullModel(1000, 0.30, 0.04, 3.0, 0.8, 0.6, 0.1)
 
@@ -35,6 +38,20 @@ def test_nearer_is_more_probable(kind: Any) -> None:
 def test_unusual_is_counted_in_the_banks_deviations() -> None:
     assert float(judge().unusual(at(0.38))) == pytest.approx(2, abs=1e-4)
     assert float(judge(kind="picture").unusual(at(0.8))) == pytest.approx(2, abs=1e-4)
+
+
+def test_where_regions_are_searched_more_is_expected() -> None:
+    shifts = tuple(Shift(0.01 * at, 1 + 0.1 * at) for at in range(6))
+    for number, (within, kind) in enumerate((within, kind) for within in ("both", "regions") for kind in ("words", "picture", "other")):
+        plain = replace(judge(kind=kind), null=replace(NULL, shifts=shifts))
+        shifted = replace(plain, within=within)  # type: ignore[arg-type]
+        mean, deviation = plain._expected(FAMILIES["unknown"], 0.3, 0.04, 1000, 1000)
+        assert shifted._expected(FAMILIES["unknown"], 0.3, 0.04, 1000, 1000) == pytest.approx(
+            (mean + 0.01 * number, deviation * (1 + 0.1 * number))
+        )
+        assert (mean, deviation) == judge(kind=kind)._expected(FAMILIES["unknown"], 0.3, 0.04, 1000, 1000)
+    alone = replace(judge(), within="both")  # no region has told it
+    assert float(alone.unusual(at(0.38))) == pytest.approx(2, abs=1e-4)
 
 
 def test_standard_scores_have_no_unit() -> None:
@@ -66,8 +83,50 @@ def test_fewer_photos_find_less() -> None:
     assert few > all_of_them + 1
 
 
+@pytest.mark.parametrize("kind", list(CURVES))
+def test_a_photo_shows_what_it_shows_in_a_library_of_any_size(kind: Any) -> None:
+    """However many were looked at, and however near the nearest of all are, the part of the library tells it."""
+    similarities = np.linspace(0, 1, 20).astype(np.float32)
+    plain = judge(kind=kind)
+    large = replace(NULL, top_mean=0.6, score_mean=5.0, picture_mean=0.9, part=NULL)
+    for photos in (HIT_PHOTOS, 50_000):
+        same = judge(large, kind=kind, photos=photos)
+        assert same.hits(similarities) == pytest.approx(plain.hits(similarities))
+    assert (judge(large, kind=kind, photos=50_000).answer(similarities) < plain.answer(similarities)).all()
+
+
+def test_few_photos_are_judged_among_themselves() -> None:
+    similarities = np.linspace(0, 1, 20).astype(np.float32)
+    small = judge(replace(NULL, count=50), photos=50)
+    assert small.unusual_alone(similarities) == pytest.approx(small.unusual(similarities))
+    some = judge(replace(NULL, count=300), photos=300)  # one part, so that what fewer would find is reckoned
+    less = 0.30 - FAMILIES["unknown"].growth * np.log(300 / HIT_PHOTOS)
+    assert float(some.unusual_alone(at(less))) == pytest.approx(0, abs=1e-4)
+
+
+def test_an_answer_is_no_less_probable_than_a_hit(library: Library, fill: Callable[..., Store]) -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 16))
+    fill([f"{number:02}" for number in range(40)], vectors)
+    derived = open_derived(library)
+    query = normalize(vectors[:1])[0]
+
+    class Unknown:
+        recipe = Recipe("nobody", "0", "fp32", "none", 16)
+        model = None
+
+    evidence = Evidence(derived, query)
+    ranked = evidence.ranked(5, None, "images")
+    found = {}
+    for name, null in (("small", NULL), ("large", replace(NULL, count=50_000, top_mean=1.2, part=NULL))):
+        found[name] = judged_by(evidence, ranked, Query((Term("x"),)), null, Unknown(), 1000)  # type: ignore[arg-type]
+        assert found[name].probability >= max(found[name].hits.values()) > 0.9
+    assert found["large"].unusual < -5
+    assert found["large"].probability == max(found["large"].hits.values())
+    assert found["large"].hits == pytest.approx(found["small"].hits)
+
+
 def test_cuts() -> None:
-    assert [Cuts.at(50).verdict(value) for value in (0.24, 0.25, 0.54, 0.55)] == ["none", "weak", "weak", "strong"]
+    assert [Cuts.at(50).verdict(value) for value in (0.19, 0.2, 0.54, 0.55)] == ["none", "weak", "weak", "strong"]
     assert Cuts.at(0).verdict(0.0001) == "weak"
     weak = [Cuts.at(value).weak for value in range(101)]
     strong = [Cuts.at(value).strong for value in range(101)]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess import InputError
-from search import Encoder, EncoderOptions, evaluate_verdicts, load_encoder
-from search.verdict_evaluation import alike, area, calibration_error, content_words, f1
+from search import Encoder, EncoderOptions, evaluate_verdicts, load_encoder, normalize
+from search.null_model import level
+from search.verdict_evaluation import Library, alike, area, calibration_error, content_words, f1
 
 COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta")
 
@@ -82,6 +83,19 @@ def test_classes(tmp_path: Path, paint: Callable[..., Path], encoder: Encoder) -
     assert facts["hits"]["auc"] > 0.9
     assert facts["class_removed"]["unchanged"] == 0
     assert facts["class_removed"]["f1"] <= 1
+
+
+def test_an_answer_is_no_less_probable_than_a_hit() -> None:
+    """In large libraries of random rows the nearest are as near as expected, and nearer than what is expected of 250."""
+    random = np.random.default_rng(0)
+    library = Library.of(normalize(random.normal(size=(6000, 6))), normalize(random.normal(size=(30, 6))), "unknown")
+    raised = 0
+    for query in normalize(random.normal(size=(20, 6))):
+        asked = library.ask(query)
+        hits, answer = asked.judge.hits(asked.similarities), float(asked.judge.answer(level(asked.similarities)))
+        assert asked.probability == max(answer, hits.max())
+        raised += asked.probability > answer
+    assert raised > 0
 
 
 def test_a_folder_of_neither(tmp_path: Path, encoder: Encoder) -> None:
