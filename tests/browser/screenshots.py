@@ -46,6 +46,7 @@ class Camera:
         page.wait_for_selector(ready)
         if act is not None:
             act(page)
+        page.mouse.move(1, size[1] - 1)
         settle(page)
         written = self.folder / f"{name}.png"
         page.screenshot(path=written)

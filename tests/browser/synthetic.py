@@ -333,4 +333,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     listening = socket.create_server(("127.0.0.1", given.port))
     print(f"at http://127.0.0.1:{listening.getsockname()[1]}/", flush=True)
-    uvicorn.Server(uvicorn.Config(application(given.photos), log_level="warning")).run([listening])
+    uvicorn.Server(uvicorn.Config(application(given.photos), log_level="warning", timeout_graceful_shutdown=1)).run([listening])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -77,25 +76,6 @@ def test_what_is_no_picture_is_refused_in_words(look: Look, served: Served, tmp_
     page.wait_for_selector(".state[role=alert]")
     assert "picture1" in page.locator(".state p").inner_text() or "broken" in page.locator(".state p").inner_text()
     looker.forgive("422")
-
-
-def test_parts_of_a_query_are_weighed_and_left_out(look: Look, served: Served) -> None:
-    page = look(served.address).open()
-    type_words(page, "a cat")
-    page.locator(".adders").get_by_role("button", name="and").click()
-    type_words(page, "a temple")
-    with page.expect_request("**/v1/search") as sent:
-        page.locator(".adders").get_by_role("button", name="without").click()
-    assert sent.value.post_data_json["terms"] == [{"text": "a cat", "weight": 1}]
-    assert sent.value.post_data_json["without"] == ["a temple"]
-    page.get_by_role("button", name="a cat, weight 1. Change").click()
-    with page.expect_request("**/v1/search") as sent:
-        page.locator(".pop button", has_text="counts double").click()
-    assert sent.value.post_data_json["terms"] == [{"text": "a cat", "weight": 2}]
-    assert re.search(r"t=2\*text%3Aa\+cat&not=a\+temple", page.url)
-    with page.expect_request("**/v1/search") as sent:
-        page.get_by_role("button", name="Remove a temple").click()
-    assert "without" not in sent.value.post_data_json
 
 
 def test_any_photo_is_the_next_query(look: Look, served: Served) -> None:
@@ -195,8 +175,7 @@ def test_an_address_opens_what_it_was_copied_from(look: Look, served: Served) ->
     first.keyboard.press("Escape")
     settled(page)
     assert names(page) == names(first)
-    assert "coffee.jpg" in names(page)
-    assert "moon.jpg" not in names(page)
+    assert set(names(page)) >= {SMALL_CAT, *CATS}
     assert page.get_by_role("slider", name="Strictness").input_value() == "20"
     assert page.get_by_label("Sort").input_value() == "date"
     assert page.get_by_label("Compare").input_value() == "regions"

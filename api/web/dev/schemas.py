@@ -1,6 +1,6 @@
 """Write the shapes of requests and answers, from which `npm run types` makes `src/schemas.ts`.
 
-    python api/web/dev/schemas.py > api/web/schemas.json
+python api/web/dev/schemas.py > api/web/schemas.json
 """
 
 from __future__ import annotations

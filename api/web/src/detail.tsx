@@ -61,8 +61,11 @@ export function Detail({ digest }: { digest: string }) {
       (from instanceof HTMLElement && from !== document.body && from.isConnected ? from : tile)?.focus({ preventScroll: true });
     };
   }, []);
+  const matched = hit?.matched === "region" && hit.region ? hit.region.number : null;
   useEffect(() => {
-    marked.value = hit?.matched === "region" && hit.region ? hit.region.number : null;
+    marked.value = matched; // the hits may come later than the photo, where it was opened by its address
+  }, [digest, matched]);
+  useEffect(() => {
     compare.value = false;
     if (at !== undefined) shown?.need(Math.max(0, at - 20), Math.min(shown.aspects.value.length - 1, at + 20));
     box.current?.querySelector(".info")?.scrollTo(0, 0);

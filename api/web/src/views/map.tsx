@@ -42,6 +42,21 @@ function gather(map: L.Map, points: readonly PointGiven[]): Heap[] {
   return [...heaps.values()];
 }
 
+/** A ring that crosses 180° goes on beyond it, or it would be drawn back across the whole map; one around a pole is closed over the pole. */
+function unwrapped(ring: readonly (readonly number[])[]): L.LatLngTuple[] {
+  let turn = 0;
+  let last = ring[0]?.[0] ?? 0;
+  const points = ring.map(([east = 0, north = 0]): L.LatLngTuple => {
+    if (Math.abs(east - last) > 180) turn += east > last ? -360 : 360;
+    last = east;
+    return [north, east + turn];
+  });
+  const [first, end] = [points[0], points.at(-1)];
+  if (!turn || !first || !end) return points;
+  const pole = Math.sign(end[0]) * 90;
+  return [...points, [pole, end[1]], [pole, first[1]]];
+}
+
 export default function PhotoMap() {
   const box = useRef<HTMLDivElement>(null);
   const points = useSignal<readonly PointGiven[] | null>(null);
@@ -67,7 +82,10 @@ export default function PhotoMap() {
     if (!given?.length) return;
     const map = L.map(box.current as HTMLDivElement, { worldCopyJump: true, minZoom: 1, maxZoom: 16, attributionControl: false, zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches });
     const topology = JSON.parse(world) as Topology<{ land: GeometryCollection }>;
-    L.geoJSON(feature(topology, topology.objects.land), { interactive: false, style: { className: "land" } }).addTo(map);
+    for (const { geometry } of feature(topology, topology.objects.land).features) {
+      const polygons = geometry.type === "MultiPolygon" ? geometry.coordinates : geometry.type === "Polygon" ? [geometry.coordinates] : [];
+      L.polygon(polygons.map((rings) => rings.map(unwrapped)), { interactive: false, className: "land" }).addTo(map);
+    }
     const layer = L.layerGroup().addTo(map);
     const asked = /^(-?[\d.]+),(-?[\d.]+)$/.exec(new URLSearchParams(place.value.search).get("at") ?? "");
     if (asked) map.setView([Number(asked[1]), Number(asked[2])], 9);
