@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 SOURCES := preprocess annotate search indexer api tests benchmarks training demo docs
 
-.PHONY: demo test check format lint types layers docs docs-write bench constraints clean help
+.PHONY: demo test check format lint types layers docs docs-write page page-check bench constraints clean help
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -51,6 +51,14 @@ docs: $(VENV)/.dev ## Are the generated pages fresh, and does the site build?
 docs-write: $(VENV)/.dev ## Write the generated pages anew
 	$(BIN)/python docs/make_cli.py
 
+page: $(VENV)/.dev ## Build the page from its sources; needs npm, and only who changes it needs it
+	$(BIN)/python api/web/dev/schemas.py > api/web/schemas.json
+	cd api/web && npm ci && npm run types && npm run build
+
+page-check: $(VENV)/.dev ## Is the page that is kept what its sources build? Needs npm
+	$(BIN)/python api/web/dev/schemas.py | cmp - api/web/schemas.json
+	cd api/web && { test -d node_modules || npm ci; } && npm run check
+
 bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/startup.py
@@ -64,6 +72,8 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/regions.py
 	$(BIN)/python benchmarks/tags.py
 	$(BIN)/python benchmarks/duplicates.py
+	$(BIN)/python benchmarks/region_search.py
+	$(BIN)/python benchmarks/serve.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
 	echo '# Exact versions that every install command uses (pip install -c constraints.txt ...). Made by `make constraints`.' > constraints.txt

@@ -45,7 +45,9 @@ def shown(page: Any, view: str) -> None:
         page.wait_for_selector(".job-form")
     elif view in ("gallery", "hits"):
         settled(page)
-    page.wait_for_function("() => document.getAnimations().every((one) => one.playState === 'finished' || one.effect.getTiming().iterations === Infinity)")
+    page.wait_for_function(
+        "() => document.getAnimations().every((one) => one.playState === 'finished' || one.effect.getTiming().iterations === Infinity)"
+    )
 
 
 def serious(found: Any) -> list[str]:
@@ -59,7 +61,9 @@ def serious(found: Any) -> list[str]:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_serious(look: Look, served: Served, view: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed: pip install 'pellucid[test]'").Axe()
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed: pip install 'pellucid[test]'"
+    ).Axe()
     looker = look(served.address, color_scheme="light", reduced_motion="reduce")
     page = looker.open(VIEWS[view][0])
     shown(page, view)
@@ -98,7 +102,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(look: Look, served: Served)
     for view in ("gallery", "filters", "photo", "dehazed", "duplicates"):
         page = looker.open(VIEWS[view][0])
         shown(page, view)
-        widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth, ...[...document.querySelectorAll('dialog[open], .info, .filters')].map((one) => one.scrollWidth)]")
+        widths = page.evaluate(
+            "[document.documentElement.scrollWidth, innerWidth, ...[...document.querySelectorAll('dialog[open], .info, .filters')].map((one) => one.scrollWidth)]"
+        )
         assert max(widths) <= 360, view
 
 

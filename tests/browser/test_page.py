@@ -194,7 +194,7 @@ def test_keys_move_through_the_photos(look: Look, synthetic: Served) -> None:
     page.wait_for_selector(".detail .title")
     page.keyboard.press("Escape")
     page.wait_for_selector(".detail", state="detached")
-    assert page.evaluate("document.activeElement.dataset.at") == "0"
+    page.wait_for_function("() => document.activeElement.dataset.at === '0'")
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
 

@@ -42,7 +42,9 @@ def test_a_key_opens_the_page_for_what_it_allows(look: Look, locked: tuple[Serve
     dialog.wait_for(state="detached")
     wait_for_count(page, 12)
     looker.forgive("401")
-    assert secret not in page.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])"), "no script can read the key"
+    assert secret not in page.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])"), (
+        "no script can read the key"
+    )
     open_photo(page, "astronaut.jpg")
     page.wait_for_selector(".tags .tag")
     assert page.locator(".tags button").count() == 0, "who may only look is offered nothing else"

@@ -1,6 +1,6 @@
 /** One photo: large, with its regions, and all that is known of it. A dialog over the view that it was opened from. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { api, ApiError, picture } from "./api";
 import { Facts } from "./facts";
 import { Icon } from "./icons";
@@ -49,7 +49,7 @@ export function Detail({ digest }: { digest: string }) {
   const before = neighbour(at, -1);
   const after = neighbour(at, 1);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = box.current as HTMLDialogElement;
     const from = document.activeElement;
     dialog.showModal();
