@@ -39,18 +39,19 @@ class Sentence:
         return self.cuts.of_hits().verdict(self.hits[row])
 
     def judged(self, hits: Sequence[tuple[int, Hit]]) -> list[Hit]:
-        """The hits of an answered query with their verdicts, given with their rows and the best first. Where there is an answer, the first is at least weak.
+        """The hits of an answered query with their verdicts, given with their rows and the best first. Where there is an answer, the first is at least weak, and so are those as probable as it is, such as its copies.
 
         Those that are none stay only where they come last, by relevance, and the strictness is no more than `NONE_GO`; weak ones up to `WEAK_GO`.
         """
         if self.verdict == "none":
             return []
         kept = []
-        for at, (row, hit) in enumerate(hits):
-            verdict = self._verdict(row)
-            if at == 0 and verdict == "none":
+        best = self.hits[hits[0][0]] if hits else 1.0
+        for row, hit in hits:
+            verdict, first = self._verdict(row), self.hits[row] >= best
+            if first and verdict == "none":
                 verdict = "weak"
-            if at == 0 or verdict in self.staying:
+            if first or verdict in self.staying:
                 kept.append(replace(hit, probability=self.hits[row], verdict=verdict))
         return kept
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from preprocess import PellucidError
 
 from .keys import SCOPES as SCOPES
 from .keys import KeyStore
 from .keys import Scope as Scope
-from .options import is_loopback
+from .options import ServiceOptions, is_loopback
 from .problem import answer
 from .rate_limits import RateLimits, Spent, bucket_of
 from .state import Service
@@ -33,17 +34,18 @@ _LOG = logging.getLogger("pellucid.service")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the name of a key, or `local` where none is needed."""
+    """Who sent a request: the name and id of a key, both `local` where none is needed. Names are given anew once their key is revoked, ids never."""
 
     name: str
     scope: Scope
+    id: str
 
     def may(self, scope: Scope) -> bool:
         """Whether this is within what the caller may do."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
-LOCAL = Caller("local", "admin")
+LOCAL = Caller("local", "admin", "local")
 
 
 def service_of(request: Request) -> Service:
@@ -100,8 +102,8 @@ class Access:
             detail = "The service cannot read its keys, so nobody is let in. Its log says why."
             await answer(scope, receive, send, 503, detail, {"Retry-After": "10"})
             return
-        if caller is None and not tried and path == "/metrics" and _from_here(scope, headers):
-            caller = Caller("local", "read")
+        if caller is None and not tried and path == "/metrics" and self._may_watch(scope, headers):
+            caller = Caller("local", "read", "local")
         if caller is None and tried and path != "/v1/session":
             spent = await self.rates.spend("failed", address)
             status, detail = (401, _WRONG) if spent.allowed else (429, f"Too many wrong keys. Try again in {spent.reset_s} seconds.")
@@ -127,24 +129,24 @@ class Access:
         if not held.keys:
             own = self.service.options.loopback and _from_here(scope, headers) and scope.get("pellucid.own_page", True)
             return (LOCAL if own else None), False
-        if "authorization" in headers:
-            kind, _, token = headers["authorization"].partition(" ")
-            key = held.key_of(token.strip()) if kind.lower() == "bearer" else None
-            return (Caller(key.name, key.scope) if key is not None else None), True
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":  # what is of another kind is for a proxy in front, whose password the browser sends with everything
+            key = held.key_of(token.strip())
+            return (Caller(key.name, key.scope, key.id) if key is not None else None), True
         if (session := session_of(headers)) is not None:
             key = held.key_of_session(session)
             # A session that has ended is no attempt at guessing: the page shows that a key is needed.
-            return (Caller(key.name, key.scope) if key is not None else None), False
+            return (Caller(key.name, key.scope, key.id) if key is not None else None), False
         return None, False
+
+    def _may_watch(self, scope: Connection, headers: Headers) -> bool:
+        """Whether somebody without a key may have the counts: a program on this machine, and no page that had its name point here."""
+        return _from_here(scope, headers) and scope.get("pellucid.own_page", True) and is_own_name(self.service.options, headers)
 
 
 def session_of(headers: Headers) -> str | None:
     """The secret of the browser's session, if it sent one."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found is not None else None
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE)  # not `SimpleCookie`: for one odd cookie it drops them all
 
 
 def path_of(scope: Connection) -> str:
@@ -152,6 +154,19 @@ def path_of(scope: Connection) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+def host_of(value: str) -> str:
+    """The host without its port, as the header `Host` has it; empty where it is none."""
+    try:
+        return (urlsplit(f"//{value}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def is_own_name(options: ServiceOptions, headers: Headers) -> bool:
+    """Whether a request calls the service by a name that is known to be its own."""
+    return host_of(headers.get("host", "")) in {"localhost", "127.0.0.1", "::1", options.host.strip("[]").lower(), *options.hosts}
 
 
 def address_of(scope: Connection) -> str:
@@ -183,4 +198,6 @@ def _with_headers(send: Send, spent: Spent) -> Send:
     return wrapped
 
 
-__all__ = ["COOKIE", "LOCAL", "SCOPES", "Access", "Caller", "Scope", "closed", "needs", "path_of", "service_of", "session_of"]
+__all__ = [
+    "COOKIE", "LOCAL", "SCOPES", "Access", "Caller", "Scope", "closed", "host_of", "is_own_name", "needs", "path_of", "service_of", "session_of",
+]  # fmt: skip

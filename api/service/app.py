@@ -31,6 +31,7 @@ from . import (
 )  # fmt: skip
 from .access import Access
 from .keys import KeyStore
+from .leaving import Leaving
 from .metrics import Metrics
 from .rate_limits import RateLimits
 from .readiness import Readiness
@@ -56,12 +57,13 @@ def create_app(settings: Settings) -> FastAPI:
         service.close()
 
     service = Service(settings)
-    app = FastAPI(**openapi.ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
+    app = FastAPI(**openapi.ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.service, app.state.metrics = service, Metrics(service)
     app.state.keys, app.state.rates = KeyStore(settings.library.expanduser()), RateLimits(service.options.rate_per_minute)
     problem.install(app)
     openapi.install(app)
     # The last one is the first to see a request.
+    app.add_middleware(Leaving)
     app.add_middleware(Access, service=service, keys=app.state.keys, rates=app.state.rates)
     if service.options.cors:
         app.add_middleware(

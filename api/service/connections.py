@@ -14,13 +14,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """One connection. `header_s` seconds for the header of a request; `stall_s` seconds in which at least a byte must be read from an answer that waits."""
+    """One connection. `header_s` seconds for the header of a request; `stall_s` seconds in which at least a byte must be read from an answer that waits.
+
+    An answer that is being written waits once the client is 64 kB behind. Of one that has been written less than that may be left; the server closes the
+    connection then, which waits for the client too, and says nothing of it. So what is left is looked at every `stall_s` seconds.
+    """
 
     header_s = 15.0
     stall_s = 60.0
     _header: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
     _left = 0
+    _look: asyncio.TimerHandle | None = None
+    _unread: tuple[object, int] = (None, 0)
 
     @property
     def _busy(self) -> bool:
@@ -33,6 +39,7 @@ class Connection(H11Protocol):
         # confirm the header.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait_for_header()
+        self._look = self.loop.call_later(self.stall_s, self._look_at_rest)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; those that do not begin a request do not give it more time."""
@@ -58,6 +65,7 @@ class Connection(H11Protocol):
         """Nothing is waited for any more."""
         _cancel(self._header)
         _cancel(self._stall)
+        _cancel(self._look)
         super().connection_lost(exc)
 
     def _wait_for_header(self) -> None:
@@ -78,6 +86,14 @@ class Connection(H11Protocol):
             self.transport.abort()
         else:
             self._wait_for_reader()
+
+    def _look_at_rest(self) -> None:
+        ended = not self._busy or self.transport.is_closing()  # nothing is added to it, so that it only gets less
+        cycle, left = self.cycle, self.transport.get_write_buffer_size() if ended else 0
+        if left and cycle is self._unread[0] and 0 < self._unread[1] <= left:
+            self.transport.abort()
+        self._unread = cycle, left
+        self._look = self.loop.call_later(self.stall_s, self._look_at_rest)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -55,7 +55,7 @@ async def tag_dataset(
     key: Key = None,
 ) -> JobGiven:
     """Tag pictures that are in no library: an archive that is sent, a folder on the server, or addresses. The job's result is COCO, JSON lines or Parquet."""
-    uploads = await service.workers.run(service.jobs.reserve)
+    uploads = await service.workers.run(service.jobs.reserve, caller.id, key)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == "multipart/form-data":
         received = await receive(request, uploads, service.options.upload_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,15 +18,36 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 FETCHED_BYTES = 64_000_000
+AHEAD_BYTES = 64_000_000
+"""Of entries of an archive that wait to be decoded, or are; one more entry, of any size, is read beside them."""
 Fetch = Callable[[str, Limits], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A picture of a data set: its name there, and how its bytes are had, which may raise a PellucidError."""
+    """A picture of a data set: its name there, how its bytes are had, once, which may raise a PellucidError, and what to call when they are needed no longer."""
 
     name: str
     load: Callable[[], bytes]
+    done: Callable[[], None] = lambda: None
+
+
+class InFlight:
+    """Bytes that were read ahead and are needed still."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.bytes, self._changed = most, 0, threading.Condition()
+
+    def change(self, size: int) -> None:
+        """So many more, or fewer."""
+        with self._changed:
+            self.bytes += size
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until there is room for more. Whoever uses them is another thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.bytes <= self.most)
 
 
 def pictures_of(
@@ -55,11 +77,17 @@ def behind(urls: list[str], limits: Limits, get: Fetch = fetch) -> Iterator[Sent
 
 
 def _archived(file: Path, limits: ArchiveLimits, passed: PassedOver) -> Iterator[Sent]:
+    flying = InFlight(AHEAD_BYTES)
     for name, data in entries_of(file, limits, passed):
-        yield Sent(name, partial(_given, data))
+        size = 0 if isinstance(data, Exception) else len(data)
+        flying.change(size)
+        yield Sent(name, partial(_given, [data]), partial(flying.change, -size))
+        del data  # so that it is not kept while the next one is read
+        flying.wait()
 
 
-def _given(data: bytes | Exception) -> bytes:
+def _given(held: list[bytes | Exception]) -> bytes:
+    data = held.pop()
     if isinstance(data, Exception):
         raise data
     return data

@@ -100,6 +100,8 @@ class Reading:
             return sent.name, error
         except Exception as error:  # one strange picture must never end a data set
             return sent.name, InputError(f"It could not be read: {type(error).__name__}: {error}")
+        finally:
+            sent.done()
 
     def _keep(self, batch: list[Read], vectors: Any, rows: Any) -> None:
         if not batch:

@@ -8,12 +8,16 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .workers import Overloaded
+
 if TYPE_CHECKING:
     from search import Duplicates
 
     from .derived_pool import State
     from .state import Service
 
+AGAIN_S = 2
+"""After which a request may ask again how far a comparison is."""
 _MOST = 4
 
 
@@ -24,6 +28,12 @@ class Comparison:
     future: Future[Found]
     done: int = 0
     total: int = 0
+    wanted: bool = True
+
+    def give_up(self) -> None:
+        """Nobody can ask for it any more: it does not begin, or stops at its next step."""
+        self.wanted = False
+        self.future.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class DuplicatesFinder:
 
         Raises:
             FilterError: the condition is wrong.
+            Overloaded: as many as are kept are not through yet.
         """
         from search import matching_vectors
 
@@ -61,16 +72,32 @@ class DuplicatesFinder:
                 matching_vectors(opened.derived.database, where)  # so that a wrong one is told now
         with self._lock:
             known = self._known.get((state, where))
-            if known is None:
-                for past in [key for key in self._known if key[0] != state]:
-                    self._known.pop(past).future.cancel()
-                known = self._known[state, where] = Comparison(Future())
-                known.future = self.pool.submit(self._find, known, where)
-                known.future.add_done_callback(lambda future: self._forget_failed((state, where), future))
-            self._known.move_to_end((state, where))
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)[1].future.cancel()
+            if known is not None:
+                self._known.move_to_end((state, where))
+                return known, state
+            given_up = self._make_room(state)
+            known = Comparison(Future())
+            known.future = self.pool.submit(self._find, known, where)
+            self._known[state, where] = known
+        # Without the lock, since who is told of an end takes it: of one that is cancelled, in this very thread.
+        known.future.add_done_callback(lambda future: self._forget_failed((state, where), future))
+        for past in given_up:
+            past.give_up()
         return known, state
+
+    def _make_room(self, state: State) -> list[Comparison]:
+        """Forget those of past states, which are to be given up, and of this one as many that are through as one more needs. The lock is held.
+
+        Raises:
+            Overloaded: none is through. If one were given up for the next that is asked for, and asked for again, none would ever end.
+        """
+        own = [key for key in self._known if key[0] == state]
+        through = [key for key in own if self._known[key].future.done()]
+        if len(own) - len(through) >= _MOST:
+            raise Overloaded(AGAIN_S)
+        for key in through[: max(0, len(own) - _MOST + 1)]:
+            del self._known[key]
+        return [self._known.pop(key) for key in list(self._known) if key[0] != state]
 
     def _forget_failed(self, key: tuple[State, str | None], future: Future[Found]) -> None:
         """One that failed is tried again by who asks next."""
@@ -84,7 +111,7 @@ class DuplicatesFinder:
 
         def move(done: int, total: int) -> None:
             comparison.done, comparison.total = done, total
-            if self.closed:
+            if self.closed or not comparison.wanted:
                 raise CancelledError
 
         with self.service.opened(self.service.library()) as opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -11,6 +12,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from ..duplicates import likeness_words, notes_of
 from .access import needs, service_of
 from .cursor import MOVED, Cursor, short_hash
+from .duplicates_finder import AGAIN_S
+from .empty_library import or_nothing
 from .layout_routes import Where
 from .photo_rows import as_json
 from .problem import PROBLEMS
@@ -20,12 +23,11 @@ from .state import Service
 if TYPE_CHECKING:
     from search import DuplicateGroup
 
-    from .duplicates_finder import Found
+    from .duplicates_finder import Comparison, Found
 
 router = APIRouter(prefix="/v1", tags=["photos"], dependencies=[Depends(needs("read"))])
 PATIENCE_S = 1.0
 """How long a request waits for a comparison that has begun; small libraries are through by then."""
-AGAIN_S = 2
 
 
 @router.get(
@@ -50,16 +52,38 @@ async def get_duplicates(
     A large library is compared in the background, once for each of its states. Until that is done, `comparing` says how far it is, and there are no groups: ask
     again after the seconds of the header Retry-After.
     """
-    comparison, of_state = await service.workers.run(service.duplicates.comparison, where)
+    begins = await service.workers.run(or_nothing, lambda: service.duplicates.comparison(where), None)
+    if begins is None:
+        nothing: dict[str, Any] = {"total": 0, "next": None, "spare_bytes": 0, "groups": [], "notes": [], "comparing": None}
+        return Response(as_json(nothing), media_type="application/json")
+    comparison, of_state = begins
     state = short_hash(of_state)
     begun = Cursor.of(cursor, short_hash(["duplicates", kind, where]), state)
-    done, _ = await asyncio.wait([asyncio.wrap_future(comparison.future)], timeout=PATIENCE_S)
-    if not done:
+    waiting = asyncio.wrap_future(comparison.future)
+    waiting.add_done_callback(_looked_at)
+    await asyncio.wait([waiting], timeout=PATIENCE_S)
+    found = _found(comparison)
+    if found is None:
         progress: dict[str, Any] = {"stage": "comparing", "done": comparison.done, "total": comparison.total or None, "eta_s": None}
         body: dict[str, Any] = {"total": 0, "next": None, "spare_bytes": 0, "groups": [], "notes": [], "comparing": progress}
         return Response(as_json(body), headers={"Retry-After": str(AGAIN_S)}, media_type="application/json")
-    found = comparison.future.result()
     return Response(await service.workers.run(_page, found, kind, begun, limit, begun.state != state), media_type="application/json")
+
+
+def _looked_at(future: asyncio.Future[Found]) -> None:
+    """What failed is told to who asks; asyncio need not log that nobody looked."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _found(comparison: Comparison) -> Found | None:
+    """What a comparison found; nothing where it is not through, or was given up because the library has changed: the next request begins the next one."""
+    if not comparison.future.done():
+        return None
+    try:
+        return comparison.future.result()
+    except CancelledError:
+        return None
 
 
 def _page(found: Found, kind: str | None, cursor: Cursor, limit: int, moved: bool) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from .access import needs, service_of
 from .model_work import Sent, embed
@@ -22,16 +24,51 @@ router = APIRouter(prefix="/v1", tags=["models"], dependencies=[Depends(needs("r
 
 MOST_LETTERS = 20_000
 """Of a text; encoders read less than a hundred words."""
+MOST_BESIDE_PICTURES = 1_000_000
+"""Bytes of a request that are not in pictures. JSON of many small things takes a hundred times its size in memory; pictures are few long strings."""
+_PICTURE_RUN = re.compile(rb"[A-Za-z0-9+/=\\]{1000,}")  # base64; some write / as \/
+_SLICE = 1_000_000  # bytes to look at in one call, in which no other thread goes on
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.IGNORECASE)
 _EXAMPLES = {"texts": {"value": {"input": ["a dog on a beach", "snow"], "model": "default"}}}
 
 
-@router.post("/embeddings", operation_id="create_embeddings", summary="Vectors of texts and pictures")
-async def create_embeddings(
-    asked: Annotated[EmbeddingsAsked, Body(openapi_examples=_EXAMPLES)], service: Annotated[Service, Depends(service_of)]
-) -> EmbeddingsGiven:
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": EmbeddingsAsked.model_json_schema(), "examples": _EXAMPLES}},
+    }
+}
+
+
+@router.post("/embeddings", operation_id="create_embeddings", summary="Vectors of texts and pictures", response_model=EmbeddingsGiven, openapi_extra=_BODY)  # fmt: skip
+async def create_embeddings(request: Request, service: Annotated[Service, Depends(service_of)]) -> Response:
     """Unit vectors by the library's encoder, or the one that ships where there is no library; the cosine of two is their dot product."""
-    return await service.workers.run(embeddings, service, asked)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise HTTPException(415, "Texts and pictures to embed are sent as application/json; pictures in it as data: URLs.")
+    body = await request.body()
+    return Response(await service.workers.run(_written_answer, service, body), media_type="application/json")
+
+
+def _written_answer(service: Service, body: bytes) -> bytes:
+    """The answer as it is sent; what was sent may be tens of megabytes, so that reading it takes as long as the work does."""
+    return embeddings(service, parsed(body)).model_dump_json().encode()
+
+
+def parsed(body: bytes) -> EmbeddingsAsked:
+    """What is to be embedded.
+
+    Raises:
+        HTTPException: 413 where there is too much beside pictures.
+        RequestValidationError: it has another form.
+    """
+    if beside_pictures(body) > MOST_BESIDE_PICTURES:
+        raise HTTPException(413, f"The texts have more than {MOST_BESIDE_PICTURES / 1e6:.0f} MB together. Send them in several requests.")
+    try:
+        return EmbeddingsAsked.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from None
 
 
 def embeddings(service: Service, asked: EmbeddingsAsked) -> EmbeddingsGiven:
@@ -52,6 +89,12 @@ def embeddings(service: Service, asked: EmbeddingsAsked) -> EmbeddingsGiven:
     used = sum(len(each.split()) if isinstance(each, str) else 1 for each in inputs)
     data = [EmbeddingGiven(index=at, embedding=_written(row, asked.encoding_format)) for at, row in enumerate(rows)]
     return EmbeddingsGiven(data=data, model=encoder.recipe.encoder, usage=UsageGiven(prompt_tokens=used, total_tokens=used))
+
+
+def beside_pictures(body: bytes) -> int:
+    """About how many bytes of a request are in no picture, without taking it apart; pictures of less than a kilobyte count."""
+    slices = (body[at : at + _SLICE] for at in range(0, len(body), _SLICE)) if len(body) > MOST_BESIDE_PICTURES else ()
+    return sum(len(part) - sum(found.end() - found.start() for found in _PICTURE_RUN.finditer(part)) for part in slices)
 
 
 def _encoder(service: Service, name: str) -> Encoder:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from .access import needs, service_of
 from .cursor import MOVED, Cursor, short_hash
-from .facets import facets
+from .empty_library import or_nothing
+from .facets import NO_FACETS, facets
 from .layout_routes import Where
 from .photo_order import ordered
 from .photo_rows import as_json
@@ -33,7 +34,7 @@ async def get_facets(service: Annotated[Service, Depends(service_of)], where: Wh
         with service.opened(service.library()) as opened:
             return as_json(facets(service, opened, where))
 
-    return Response(await service.workers.run(found), media_type="application/json")
+    return Response(await service.workers.run(or_nothing, found, as_json(NO_FACETS)), media_type="application/json")
 
 
 @router.get("/map", operation_id="get_map", summary="Where photos were taken", response_model=MapGiven, responses=PROBLEMS)
@@ -64,4 +65,5 @@ async def get_map(
                 }
             )  # fmt: skip
 
-    return Response(await service.workers.run(page), media_type="application/json")
+    nothing = as_json({"total": 0, "next": None, "note": None, "points": []})
+    return Response(await service.workers.run(or_nothing, page, nothing), media_type="application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 200
 """Values of a facet that are named; those with most photos."""
+NO_FACETS: Mapping[str, Any] = {
+    "photos": 0, "taken": None, "cameras": [], "years": [], "formats": [], "tags": [], "regions": [], "haze": [0] * 10, "quality": [0] * 10, "scored": [], "located": 0,
+}  # fmt: skip
+"""Where there are no photos."""
 _PICKED = "CREATE TEMP TABLE picked (photo INTEGER PRIMARY KEY, image INTEGER, mark INTEGER)"
 _HERE = "digest IN (SELECT digest FROM images)"
 _QUALITY = "SELECT quality AS value FROM temp.picked JOIN marks.photos AS own ON own.photo = mark"

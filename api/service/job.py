@@ -47,7 +47,7 @@ RESULT_OF: Literal["/v1/jobs/{id}/result"] = "/v1/jobs/{id}/result"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as it is stored. `number` says in which order they came; `owner` is the key that asked for it; `result` a file's name below the results."""
+    """One job as it is stored. `number` says in which order they came; `owner` is the id of the key that asked for it; `result` a file's name below the results."""
 
     number: int
     id: str
@@ -76,21 +76,31 @@ class Job:
         return KINDS[self.kind].writes and not self.options.get("dry_run", False)
 
     def given(self, most: int = 1_000) -> JobGiven:
-        """As answers have it; lists and tables in its options and outcome are cut after `most` entries."""
+        """As answers have it: lists and tables in its options and outcome are cut after `most` entries, and every text can be written."""
         return JobGiven(
             id=self.id, kind=self.kind, state=self.state, options=shortened(self.options, most), created_at=self.created_at, started_at=self.started_at,
-            ended_at=self.ended_at, progress=None if self.progress is None else Progress(**self.progress), attempts=self.attempts,
-            cancelling=self.cancelling and not self.ended, outcome=None if self.outcome is None else shortened(self.outcome, most), error=self.error,
+            ended_at=self.ended_at, progress=None if self.progress is None else Progress(**shortened(self.progress, most)), attempts=self.attempts,
+            cancelling=self.cancelling and not self.ended, outcome=None if self.outcome is None else shortened(self.outcome, most), error=_cut(self.error, most),
             result=None if self.result is None else RESULT_OF.format(id=self.id),
         )  # fmt: skip
 
 
 def shortened(facts: dict[str, Any], most: int) -> dict[str, Any]:
-    """The facts with the lists and tables among them cut: ten thousand addresses, asked for by two hundred jobs of a page, are 400 MB."""
-    return {name: _cut(value, most) for name, value in facts.items()}
+    """The facts with the lists and tables among them cut: ten thousand addresses, asked for by two hundred jobs of a page, are 400 MB.
+
+    Names of files that are no UTF-8 are written with escapes, as in `odd\\udcfe.txt`; one of them would keep the whole answer from being written.
+    """
+    return {_cut(name, most): _cut(value, most) for name, value in facts.items()}
 
 
 def _cut(value: Any, most: int) -> Any:
+    if isinstance(value, str):
+        return writable(value)
     if isinstance(value, list):
-        return value[:most]
-    return {name: _cut(one, most) for name, one in islice(value.items(), most)} if isinstance(value, dict) else value
+        return [_cut(one, most) for one in value[:most]]
+    return shortened(dict(islice(value.items(), most)), most) if isinstance(value, dict) else value
+
+
+def writable(text: str) -> str:
+    """The text with escapes for what is no character."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

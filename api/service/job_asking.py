@@ -29,6 +29,7 @@ def checked(kind: JobKind, options: dict[str, Any], settings: Settings) -> dict[
     """
     from annotate import RegionMakerOptions, load_exporter, load_region_maker
     from preprocess import DEHAZERS, choose, load_rule
+    from search import choose_pairs
 
     from .allowed import allowed_folder, allowed_roots
 
@@ -42,6 +43,8 @@ def checked(kind: JobKind, options: dict[str, Any], settings: Settings) -> dict[
             load_region_maker(options["regions"], RegionMakerOptions(settings.models.expanduser()))
     elif kind == "tag":
         check_words(options)
+    elif kind == "score":
+        choose_pairs(options["axes"])
     elif kind == "export":
         load_exporter(options["format"])
     elif kind == "dehaze-batch":
@@ -77,7 +80,7 @@ def asking_of(kind: JobKind, options: dict[str, Any], caller: Caller, key: str |
     if key is not None and not (0 < len(key) <= MOST_KEY and key.isprintable()):
         raise HTTPException(422, f"An Idempotency-Key has 1 to {MOST_KEY} printable characters.")
     same = json.dumps([kind, {name: value for name, value in options.items() if name != "upload"}, more], sort_keys=True)
-    return Asking(kind, options, caller.name, key, hashlib.sha256(same.encode()).hexdigest())
+    return Asking(kind, options, caller.id, key, hashlib.sha256(same.encode()).hexdigest())
 
 
 def may_start(kind: JobKind, caller: Caller) -> None:

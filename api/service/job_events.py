@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from preprocess import PellucidError
 
+from .job import shortened
 from .workers import Overloaded
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def check_watchers(jobs: Jobs) -> None:
         raise Overloaded(5)
 
 
-async def watched(jobs: Jobs, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def watched(jobs: Jobs, job_id: str, after: int, admitted: Callable[[], bool] = lambda: True) -> AsyncIterator[bytes]:
     """Events behind a number, as the wire has them, until the job has ended; a comment now and then where it is silent.
 
-    A watcher holds no thread: it sleeps until the job says something, and is gone when its connection is.
+    Before it says anything, it asks in a thread whether the caller is still `admitted`: a key may be revoked while its holder watches. A watcher holds no thread: it sleeps until the job says something, and is gone when its connection is.
     """
     loop, rung = asyncio.get_running_loop(), asyncio.Event()
 
@@ -46,11 +47,13 @@ async def watched(jobs: Jobs, job_id: str, after: int) -> AsyncIterator[bytes]:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(rung.set)
 
-    with jobs.listening(job_id, ring):
+    with jobs.listeners.listening(job_id, ring):
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while True:
             rung.clear()
             try:
+                if not await asyncio.to_thread(admitted):
+                    return
                 job = await asyncio.to_thread(jobs.get, job_id)
                 events = await asyncio.to_thread(jobs.events, job_id, after)
             except PellucidError:
@@ -74,4 +77,4 @@ def _data(event: Event, job: Any) -> str:
     """The event's own facts; with a state, the whole job as it is now."""
     if event.kind == "state" and job is not None:
         return str(job.given(_TOLD).model_dump_json())
-    return json.dumps(event.data)
+    return json.dumps(shortened(event.data, _TOLD))

@@ -61,8 +61,14 @@ class JobFiles:
         return file if file is not None and file.is_file() else None
 
     def sweep(self, results: Collection[str], uploads: Collection[str]) -> None:
-        """Remove what no job has any more, such as after a kill."""
-        for entry in [*self.results.iterdir(), *self.uploads.iterdir()]:
+        """Remove what no job has any more, such as after a kill.
+
+        Raises:
+            LibraryDamaged: the folders cannot be looked into.
+        """
+        with storage_errors(self.folder):
+            entries = [*self.results.iterdir(), *self.uploads.iterdir()]
+        for entry in entries:
             if entry.name not in results and entry.name not in uploads:
                 remove(entry)
 

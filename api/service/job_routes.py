@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse
 
 from .access import Caller, needs, service_of
 from .cursor import Cursor, short_hash
 from .job import STATES, Job
+from .job_admission import Admission
 from .job_asking import asking_of, checked, may_start, submitted
 from .job_events import check_watchers, watched
 from .problem import PROBLEMS
@@ -90,7 +91,7 @@ async def get_job(job_id: str, service: Running, _caller: Reader) -> JobGiven:
 async def cancel_job(job_id: str, service: Running, caller: Tagger) -> JobGiven:
     """Stop a job at its next safe point; what it did is kept. One that has ended stays as it is."""
     job = await _found(service, job_id)
-    if job.owner != caller.name and not caller.may("admin"):
+    if job.owner != caller.id and not caller.may("admin"):
         raise HTTPException(403, "This job is another key's. Use that key, or one that may admin.")
     return (await service.workers.run(service.jobs.cancel, job_id) or job).given()
 
@@ -101,7 +102,7 @@ async def cancel_job(job_id: str, service: Running, caller: Tagger) -> JobGiven:
                204: {"description": "The job has ended, and everything was told before"}, **PROBLEMS},
 )  # fmt: skip
 async def watch_job(
-    job_id: str, service: Running, _caller: Reader,
+    job_id: str, service: Running, caller: Reader, request: Request,
     last: Annotated[str | None, Header(alias="Last-Event-ID", description="go on behind this event", examples=["17"])] = None,
 ) -> Response:  # fmt: skip
     """What a job says, as it says it (server-sent events)."""
@@ -110,7 +111,8 @@ async def watch_job(
     if job.ended and after and not await service.workers.run(service.jobs.events, job_id, after):
         return Response(status_code=204)  # which tells a browser not to come again
     check_watchers(service.jobs)
-    return EventSourceResponse(watched(service.jobs, job_id, after), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    events = watched(service.jobs, job_id, after, Admission(request, caller).holds)
+    return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 @router.get(

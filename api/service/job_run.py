@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess import PellucidError
 
+from .job import KINDS
 from .job_files import JobFiles, remove
 from .job_pace import Pace
 from .job_process import JobProcess
@@ -111,6 +112,8 @@ class JobRun:
                 remove(self.files.part(self.job))
                 if state is not None:
                     self.store.move(self.job.id, state, **facts)
+                    if state == "waiting" and self.closing:
+                        self.store.log(self.job.id, "The service ends; the next one goes on with the job where it was.")
                     _LOG.info("job %s: %s", self.job.id, state)
                     self.files.tidy(self.store.known(self.job.id))
             except OSError as error:
@@ -131,8 +134,8 @@ class JobRun:
             return "finished", facts
         if job.cancelling:
             return "cancelled", facts
-        if self.closing:
-            return None, {}
+        if self.closing:  # a stop of the service is no fault of the job, and counts as no attempt
+            return ("waiting", {"attempts": job.attempts - 1}) if KINDS[job.kind].resumes else (None, {})
         if ended == "busy":
             stage = f"waiting until the library is free: {last.get('error')}"
             return "waiting", {

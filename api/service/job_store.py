@@ -5,34 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from preprocess import LibraryDamaged, StorageFull
-
 from .job import ENDED, STATES, TRANSITIONS, Job
+from .job_database import JobDatabase
 from .schemas_jobs import JobKind, JobState
 
 KEEP_KEYS = timedelta(days=1)
 KEEP_RESULTS = timedelta(days=7)
 KEEP_JOBS = timedelta(days=30)
 MOST_LINES = 200  # of a job's log
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, options TEXT NOT NULL,
-    owner TEXT NOT NULL, created_at TEXT NOT NULL, started_at TEXT, ended_at TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-    cancelling INTEGER NOT NULL DEFAULT 0, progress TEXT, outcome TEXT, error TEXT, result TEXT);
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
-CREATE TABLE IF NOT EXISTS keys (
-    owner TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, job TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (owner, key));
-CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_job ON events (job, number);
-"""
 _COLUMNS = ", ".join(column.name for column in fields(Job))
 _JSON = ("options", "progress", "outcome")
 
@@ -48,7 +32,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A request for a job. With a `key`, the same `body` asked again is the same job."""
+    """A request for a job by `owner`, the id of a caller's key. With an idempotency `key`, the same `body` asked again by the same owner is the same job."""
 
     kind: JobKind
     options: dict[str, Any]
@@ -70,46 +54,12 @@ def _before(age: timedelta) -> str:
     return (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class JobStore:
+class JobStore(JobDatabase):
     """The jobs of one library. Safe to call from many threads; one process at a time writes.
 
     Raises:
         LibraryDamaged: the file does not open. StorageFull: the disk took no more; so do all that write.
     """
-
-    def __init__(self, file: Path) -> None:
-        self.file, self.lock = file, threading.RLock()
-        with self._errors():
-            self.database = sqlite3.connect(file, timeout=10, isolation_level=None, check_same_thread=False)
-            self.database.row_factory = sqlite3.Row
-            self.database.execute("PRAGMA journal_mode = WAL")
-            self.database.execute("PRAGMA synchronous = FULL")
-            self.database.executescript(_SCHEMA)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise StorageFull(f"The disk of {self.file} took no more: {error}. Free some space and ask again.") from error
-            raise LibraryDamaged(f"{self.file} cannot be used: {error}. Move it away; the service makes a new one.") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self.lock, self._errors():
-            self.database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.database
-                self.database.execute("COMMIT")
-            except BaseException:
-                if self.database.in_transaction:  # a full disk ends it by itself
-                    self.database.execute("ROLLBACK")
-                raise
-
-    def _rows(self, statement: str, *values: Any) -> list[Any]:
-        with self.lock, self._errors():
-            return self.database.execute(statement, values).fetchall()
 
     def add(self, asking: Asking) -> tuple[Job, bool]:
         """The job, and whether it is new: the same key with the same body gives the job that it gave before.
@@ -117,14 +67,10 @@ class JobStore:
         Raises:
             KeyReused: the key named another request.
         """
-        with self._writing() as database:
+        with self.writing() as database:
             database.execute("DELETE FROM keys WHERE created_at < ?", (_before(KEEP_KEYS),))
-            if asking.key is not None:
-                row = database.execute("SELECT body, job FROM keys WHERE owner = ? AND key = ?", (asking.owner, asking.key)).fetchone()
-                if row is not None and row["body"] != asking.body:
-                    raise KeyReused(asking.key)
-                if row is not None and (known := self.get(row["job"])) is not None:
-                    return known, False
+            if (known := self.earlier(asking)) is not None:
+                return known, False
             job_id, at = secrets.token_hex(8), now()
             database.execute(
                 "INSERT INTO jobs (id, kind, state, options, owner, created_at) VALUES (?, ?, 'waiting', ?, ?, ?)",
@@ -133,11 +79,32 @@ class JobStore:
             if asking.key is not None:
                 database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", (asking.owner, asking.key, asking.body, job_id, at))
             self._say(database, job_id, "state", {"state": "waiting"})
-        return self.known(job_id), True
+            return self.known(job_id), True  # as it was added: behind the transaction it may run already
+
+    def earlier(self, asking: Asking) -> Job | None:
+        """The job that the same owner, key and body gave within the last day, or none.
+
+        Raises:
+            KeyReused: the key named another request.
+        """
+        row = self._named(asking.owner, asking.key)
+        if row is None:
+            return None
+        if row["body"] != asking.body:
+            raise KeyReused(asking.key)
+        return self.get(row["job"])
+
+    def has_key(self, owner: str, key: str | None) -> bool:
+        """Whether the owner's key named a request within the last day."""
+        return self._named(owner, key) is not None
+
+    def _named(self, owner: str, key: str | None) -> sqlite3.Row | None:
+        statement = "SELECT body, job FROM keys WHERE owner = ? AND key = ? AND created_at >= ?"
+        return next(iter(self.rows(statement, owner, key, _before(KEEP_KEYS))), None)  # without a key, none
 
     def get(self, job_id: str) -> Job | None:
         """One job, or none."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", job_id)  # noqa: S608 (our own names)
+        rows = self.rows(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", job_id)  # noqa: S608 (our own names)
         return _job(rows[0]) if rows else None
 
     def known(self, job_id: str) -> Job:
@@ -151,18 +118,18 @@ class JobStore:
         """Jobs in these states, the latest first, from a number on downwards; and how many there are in all."""
         marks = ", ".join("?" * len(states))
         statement = f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({marks}) AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
-        rows = self._rows(statement, *states, 2**62 if before is None else before, limit)
-        total = self._rows(f"SELECT count(*) FROM jobs WHERE state IN ({marks})", *states)[0][0]  # noqa: S608
+        rows = self.rows(statement, *states, 2**62 if before is None else before, limit)
+        total = self.rows(f"SELECT count(*) FROM jobs WHERE state IN ({marks})", *states)[0][0]  # noqa: S608
         return [_job(row) for row in rows], int(total)
 
     def open_jobs(self) -> list[Job]:
         """Jobs that have not ended, in the order in which they came."""
         statement = f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running') ORDER BY number"  # noqa: S608
-        return [_job(row) for row in self._rows(statement)]
+        return [_job(row) for row in self.rows(statement)]
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        found = {row[0]: int(row[1]) for row in self._rows("SELECT state, count(*) FROM jobs GROUP BY state")}
+        found = {row[0]: int(row[1]) for row in self.rows("SELECT state, count(*) FROM jobs GROUP BY state")}
         return {state: found.get(state, 0) for state in STATES}
 
     def move(self, job_id: str, state: JobState, **facts: Any) -> Job | None:
@@ -170,7 +137,7 @@ class JobStore:
 
         The state and what came of the job are written in one step.
         """
-        with self._writing() as database:
+        with self.writing() as database:
             job = self.known(job_id)
             if state not in TRANSITIONS[job.state]:
                 return None
@@ -186,7 +153,7 @@ class JobStore:
 
     def ask_to_stop(self, job_id: str) -> Job:
         """Mark a job as one that is to stop; one that waits is cancelled at once."""
-        with self._writing() as database:
+        with self.writing() as database:
             job = self.known(job_id)
             if job.state == "waiting":
                 self._update(database, job_id, {"state": "cancelled", "ended_at": now(), "cancelling": 1})
@@ -198,14 +165,14 @@ class JobStore:
 
     def tell(self, job_id: str, progress: dict[str, Any]) -> None:
         """Keep how far a job is; only the latest is kept."""
-        with self._writing() as database:
+        with self.writing() as database:
             self._update(database, job_id, {"progress": progress})
             database.execute("DELETE FROM events WHERE job = ? AND kind = 'progress'", (job_id,))
             self._say(database, job_id, "progress", progress)
 
     def log(self, job_id: str, line: str) -> None:
         """Keep a line for those who watch; of many, the latest."""
-        with self._writing() as database:
+        with self.writing() as database:
             self._say(database, job_id, "log", {"at": now(), "line": line[:2_000]})
             database.execute(
                 "DELETE FROM events WHERE job = ?1 AND kind = 'log' AND number <= "
@@ -215,12 +182,12 @@ class JobStore:
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         """What a job said behind a number."""
-        rows = self._rows("SELECT number, kind, data FROM events WHERE job = ? AND number > ? ORDER BY number", job_id, after)
+        rows = self.rows("SELECT number, kind, data FROM events WHERE job = ? AND number > ? ORDER BY number", job_id, after)
         return [Event(int(row["number"]), row["kind"], json.loads(row["data"])) for row in rows]
 
     def expire(self) -> list[str]:
         """Forget results after a week and jobs after a month; the names of the results' files that may go."""
-        with self._writing() as database:
+        with self.writing() as database:
             old = (_before(KEEP_RESULTS),)
             files = [row[0] for row in database.execute("SELECT result FROM jobs WHERE result IS NOT NULL AND ended_at < ?", old)]
             database.execute("UPDATE jobs SET result = NULL WHERE result IS NOT NULL AND ended_at < ?", old)
@@ -231,7 +198,7 @@ class JobStore:
 
     def results(self) -> set[str]:
         """Names of all files that are results."""
-        return {str(row[0]) for row in self._rows("SELECT result FROM jobs WHERE result IS NOT NULL")}
+        return {str(row[0]) for row in self.rows("SELECT result FROM jobs WHERE result IS NOT NULL")}
 
     def _update(self, database: sqlite3.Connection, job_id: str, facts: dict[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in facts)
@@ -240,11 +207,6 @@ class JobStore:
 
     def _say(self, database: sqlite3.Connection, job_id: str, kind: str, data: dict[str, Any]) -> None:
         database.execute("INSERT INTO events (job, kind, data) VALUES (?, ?, ?)", (job_id, kind, json.dumps(data)))
-
-    def close(self) -> None:
-        """Let the file go."""
-        with self.lock:
-            self.database.close()
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -209,7 +210,13 @@ class KeyStore:
     def _locked(self) -> Iterator[None]:
         place = self.file.with_name(LOCK)
         with storage_errors(self.file.parent):
-            handle = os.fdopen(os.open(place, os.O_CREAT | os.O_RDWR, 0o600), "r+", encoding="utf-8")
+            try:
+                number = os.open(place, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            except OSError:
+                if place.is_symlink():
+                    raise LibraryDamaged(f"{place} is a link. Remove it and run this again.") from None
+                raise
+            handle = os.fdopen(number, "r+", encoding="utf-8")
         with handle:
             self._give(handle.fileno())
             end = time.monotonic() + _WAIT_S
@@ -220,8 +227,12 @@ class KeyStore:
             yield
 
     def _give(self, number: int) -> None:
-        """Where an administrator makes keys for a service that runs as another user, the files are that user's, whose the library is."""
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
+        """Where an administrator makes keys for a service that runs as another user, the files are that user's, whose the library is.
+
+        That user can put other files under these names: what has a second name somewhere is not given away.
+        """
+        facts = os.fstat(number)
+        if hasattr(os, "geteuid") and os.geteuid() == 0 and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
             owner = self.file.parent.stat()
             os.fchown(number, owner.st_uid, owner.st_gid)
 

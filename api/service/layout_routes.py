@@ -11,6 +11,7 @@ from preprocess import QueryError
 from .access import needs, service_of
 from .conditional import answered, holds, known_etags
 from .cursor import MOVED, Cursor, short_hash
+from .empty_library import NO_STATE, or_nothing
 from .photo_order import Direction, Sort, aspects, ordered
 from .photo_rows import as_json, photos_of
 from .problem import PROBLEMS
@@ -18,6 +19,7 @@ from .schemas_search import LayoutGiven, PhotosGiven
 from .state import Service
 
 router = APIRouter(prefix="/v1", tags=["photos"])
+_NO_ETAG = f'"{NO_STATE}"'
 
 Where: TypeAlias = Annotated[
     str | None,
@@ -65,7 +67,8 @@ async def list_images(
                 }
             )  # fmt: skip
 
-    return Response(await service.workers.run(page), media_type="application/json")
+    nothing = as_json({"total": 0, "next": None, "state": NO_STATE, "note": None, "photos": []})
+    return Response(await service.workers.run(or_nothing, page, nothing), media_type="application/json")
 
 
 @router.get(
@@ -98,5 +101,6 @@ async def get_layout(
             data = service.layouts.get((opened.state, where, sort, order), made)  # a wrong condition is told, whatever the caller knows
             return None if holds(etag, known) else data, etag
 
-    data, etag = await service.workers.run(layout)
+    nothing = as_json({"total": 0, "state": NO_STATE, "aspects": []})
+    data, etag = await service.workers.run(or_nothing, layout, (None if holds(_NO_ETAG, known) else nothing, _NO_ETAG))
     return answered(data, {"ETag": etag, "Cache-Control": "private, no-cache"}, "application/json")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from .problem import MEDIA_TYPE
 
+PATH = "/v1/openapi.json"
 ABOUT: dict[str, Any] = {
     "title": "Pellucid",
     "version": version("pellucid"),
@@ -38,15 +41,27 @@ ABOUT: dict[str, Any] = {
 
 
 def install(app: FastAPI) -> None:
-    """Say it in full: which scope a route needs, and that errors are problems."""
-    plain = app.openapi
+    """Say it in full, which scope a route needs, and that errors are problems; and say it at `PATH`, made in a thread, since that takes a while."""
+    plain, lock = app.openapi, threading.Lock()
 
     def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = complete(plain())
-        return app.openapi_schema
+        with lock:
+            if app.openapi_schema is None:
+                app.openapi_schema = complete(plain())
+            return app.openapi_schema
+
+    def written(root: str) -> bytes:
+        schema = app.openapi()
+        if root:
+            schema = {**schema, "servers": [{"url": root}, *schema["servers"]]}
+        return json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def given(request: Request) -> Response:
+        body = await app.state.service.workers.run(written, request.scope.get("root_path", "").rstrip("/"))
+        return Response(body, media_type="application/json")
 
     app.openapi = described  # type: ignore[method-assign]
+    app.add_route(PATH, given, include_in_schema=False)
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -14,7 +14,6 @@ MOST_BYTES = 2_000_000_000
 KEPT_SHARE = 0.9
 """What is left after a clearance, so that it is not needed again at once."""
 _SEEN_S = 3600  # a picture that is looked at is noted as young so often
-_serial = itertools.count()
 
 
 class PictureCache:
@@ -42,7 +41,7 @@ class PictureCache:
     def put(self, name: str, data: bytes) -> None:
         """Keep a picture."""
         file = self._file(name)
-        fresh = file.with_name(f".{os.getpid()}-{next(_serial)}.new")
+        fresh = file.with_name(f".{secrets.token_hex(8)}.new")  # process ids are the same in each container
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             fresh.write_bytes(data)

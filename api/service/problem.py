@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from preprocess import PellucidError
@@ -18,10 +19,14 @@ from .schemas import Problem
 from .workers import Overloaded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "/problems/"
+MOST_FAULTS = 50
+"""Of a malformed request, as the answer lists them."""
 _LOG = logging.getLogger("pellucid.service")
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -56,17 +61,33 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("pellucid.request_id", ""))
 
 
+def without_library(detail: str, library: Path) -> str:
+    """A message as those may read it who need not know where on the machine the library lies."""
+    place = str(library.expanduser().absolute())
+    if place != library.anchor:
+        detail = re.sub(re.escape(place) + r"(?![\w-]|\.\w)", "the library", detail)
+    return detail[:1].upper() + detail[1:] if detail.startswith("the library") else detail
+
+
 def title_of(error: type[BaseException]) -> str:
     """The kind of an error in words: `Query error`, `Library not found`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", error.__name__)
     return words[:1].upper() + words[1:].lower()
 
 
+def methods_of(app: FastAPI, template: str) -> set[str]:
+    """The methods that all routes of a path take together."""
+    return {method for route in iter_route_contexts(app.routes) if route.path == template for method in route.methods or ()}
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
     async def known(request: Request, error: Exception) -> JSONResponse:
-        return problem(request, codes(type(error))[1] if isinstance(error, PellucidError) else 500, title_of(type(error)), str(error))
+        caller, detail = request.scope.get("pellucid.caller"), str(error)
+        if caller is None or not caller.may("admin"):
+            detail = without_library(detail, app.state.service.settings.library)
+        return problem(request, codes(type(error))[1] if isinstance(error, PellucidError) else 500, title_of(type(error)), detail)
 
     async def overloaded(request: Request, error: Exception) -> JSONResponse:
         retry = error.retry_s if isinstance(error, Overloaded) else 1
@@ -75,12 +96,12 @@ def install(app: FastAPI) -> None:
     async def refused(request: Request, error: Exception) -> JSONResponse:
         status, detail, headers = (error.status_code, error.detail, error.headers) if isinstance(error, HTTPException) else (500, "", None)
         told = dict(headers or {})
-        if status == 405 and (path := app.openapi()["paths"].get(template_of(request.scope))):
-            told["Allow"] = ", ".join(sorted(method.upper() for method in path))  # of all its routes, not only of the first
+        if status == 405 and (methods := methods_of(app, template_of(request.scope))):
+            told["Allow"] = ", ".join(sorted(methods))  # of all its routes, not only of the first
         return problem(request, status, _PHRASES.get(status, "Refused"), str(detail), headers=told)
 
     async def malformed(request: Request, error: Exception) -> JSONResponse:
-        found = error.errors() if isinstance(error, RequestValidationError) else []
+        found = error.errors()[:MOST_FAULTS] if isinstance(error, RequestValidationError) else []
         faults = [{"field": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]} for fault in found]
         detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5])
         return problem(request, 422, "Malformed request", f"The request has another form than this needs. {detail}", errors=faults)

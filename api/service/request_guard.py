@@ -6,12 +6,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
 
-from .access import path_of
+from .access import is_own_name, path_of
 from .options import ServiceOptions
 from .problem import answer
 
@@ -20,6 +19,13 @@ if TYPE_CHECKING:
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = frozenset({"/healthz", "/readyz"})
+JSON_BYTES = 1_000_000
+"""Of what is no upload. It is taken whole and made into objects between other requests, which wait for that, in ten times the memory."""
+SIGN_IN_BYTES = 4_000
+"""Of what anybody may send without a key."""
+SMALL_BYTES = 64_000
+"""Bodies up to this many bytes are not counted among those that are held: as many as there may be connections do no harm."""
+_OWN_READERS = frozenset({"/v1/embeddings", "/v1/datasets:tag"})  # they take more JSON, with caps of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Patience:
 class RequestGuard:
     """Middleware that refuses requests to other hosts, from other sites, and with bodies that are too large or too slow.
 
-    Bodies that are being read may together hold 8 of the largest in memory.
+    Bodies that are being read may together hold 8 of the largest in memory; small ones are not counted, so that nobody without a key uses that up.
     """
 
     def __init__(self, app: ASGIApp, options: ServiceOptions, patience: Patience | None = None) -> None:
@@ -60,10 +66,10 @@ class RequestGuard:
 
     def _other_host(self, headers: Headers) -> str | None:
         """A page elsewhere can have its name point to this machine (DNS rebinding) and then reads what the service says; the name gives it away."""
-        options, host = self.options, host_of(headers.get("host", ""))
+        options = self.options
         if not options.loopback and not options.hosts:
             return None  # it goes by names that are not known here, and nobody is let in without a key
-        if host in {"localhost", "127.0.0.1", "::1", options.host.strip("[]").lower(), *options.hosts}:
+        if is_own_name(options, headers):
             return None
         return "This service does not go by that name. Call it localhost, or name the host in the setting serve_hosts."
 
@@ -93,8 +99,8 @@ class Body:
 
     def __init__(self, guard: RequestGuard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard, self.scope, self.receive, self.send = guard, scope, receive, send
-        self.patience, self.most = guard.patience, guard.options.upload_bytes
-        self.start, self.size, self.whole, self.refused = time.monotonic(), 0, False, 0
+        self.patience, self.most = guard.patience, most_bytes(scope, guard.options)
+        self.start, self.size, self.held, self.whole, self.refused = time.monotonic(), 0, 0, False, 0
 
     async def run(self, headers: Headers) -> None:
         """Answer the request."""
@@ -106,7 +112,7 @@ class Body:
             else:
                 await self.guard.app(self.scope, self._watched, self._told)
         finally:
-            self.guard.held -= self.size
+            self.guard.held -= self.held
 
     async def _watched(self) -> Message:
         if self.whole:
@@ -119,11 +125,12 @@ class Body:
         if message["type"] != "http.request":
             self.whole = True
             return message
-        size = len(message.get("body", b""))
-        self.size, self.guard.held, self.whole = self.size + size, self.guard.held + size, not message.get("more_body", False)
+        self.size, self.whole = self.size + len(message.get("body", b"")), not message.get("more_body", False)
         if self.size > self.most:
             raise self._refuse(413, self._too_large())
-        if self.guard.held > self.guard.most_held:
+        if self.size > SMALL_BYTES:
+            self.guard.held, self.held = self.guard.held + self.size - self.held, self.size
+        if self.held and self.guard.held > self.guard.most_held:
             raise self._refuse(503, "Too many large requests come in at once. Try again in 5 seconds.", {"Retry-After": "5"})
         seconds = time.monotonic() - self.start
         if not self.whole and seconds > self.patience.grace_s and self.size < seconds * self.patience.bytes_per_s:
@@ -131,6 +138,8 @@ class Body:
         return message
 
     def _too_large(self) -> str:
+        if self.most < self.guard.options.upload_bytes:
+            return f"The request's body is larger than {self.most / 1_000_000:g} MB, the most that is taken here. Send less."
         return f"The request's body is larger than {self.most / 1_000_000:g} MB. Send less, or raise the setting serve_upload_mb."
 
     def _refuse(self, status: int, detail: str, headers: dict[str, str] | None = None) -> HTTPException:
@@ -160,12 +169,13 @@ class Body:
             pass
 
 
-def host_of(value: str) -> str:
-    """The host without its port, as the header `Host` has it; empty where it is none."""
-    try:
-        return (urlsplit(f"//{value}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+def most_bytes(scope: Scope, options: ServiceOptions) -> int:
+    """How long the body of a request may be, by what it is for."""
+    path, kind = path_of(scope), Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    if path == "/v1/session":
+        return min(SIGN_IN_BYTES, options.upload_bytes)
+    upload = kind == "multipart/form-data" or path in _OWN_READERS
+    return options.upload_bytes if upload else min(JSON_BYTES, options.upload_bytes)
 
 
 def _authority(origin: str) -> str:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 
 from .problem import answer, template_of
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 REQUEST_ID: ContextVar[str] = ContextVar("pellucid_request_id", default="-")
 """The id of the request that is being worked on, in its threads too."""
+LEFT = 499
+"""What stands in the log and the counts for a client that left before its request was whole. It is no answer; proxies call it so too."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _ACCESS = logging.getLogger("pellucid.access")
@@ -66,6 +69,8 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, wrapped)
+        except ClientDisconnect:
+            status = status or LEFT  # nobody is there to be told, and nothing went wrong here
         except Exception:
             if status:
                 raise  # an answer has begun; the server logs this and cuts it off, so that nobody takes it for whole

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path
 from preprocess import InputError
 
 from .access import needs, service_of
+from .empty_library import or_nothing
 from .problem import PROBLEMS
 from .schemas_images import RunChanged, RunDiffGiven, RunGiven, RunsGiven
 from .state import Service
@@ -57,7 +58,7 @@ async def diff_runs(service: ServiceHere, earlier: Run, later: Run) -> RunDiffGi
 
 
 def _runs(service: Service) -> list[TagRun]:
-    return service.store().marks.runs()
+    return or_nothing(lambda: service.store().marks.runs(), [])
 
 
 def find_run(marks: TagStore, run: str) -> TagRun:

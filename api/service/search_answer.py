@@ -12,7 +12,7 @@ from ..hits_output import verdict_line
 from ..scoring import NOTE
 from .cursor import MOVED, Cursor, short_hash
 from .photo_rows import as_json, hit_given
-from .search_terms import Sent, check_uploads, pictures_of, query_of, terms_of
+from .search_terms import Sent, pictures_of, query_of, terms_of
 
 if TYPE_CHECKING:
     from .schemas_search import SearchAsked
@@ -25,19 +25,18 @@ MOST_DIVERSE = 200
 _FIRST_DEPTH = 250
 
 
-def search_page(service: Service, asked: SearchAsked, sent: Mapping[str, Sent]) -> bytes:
-    """The page as JSON. A search of words or of photos of the library opens no file once it is warm.
+def search_page(service: Service, asked: SearchAsked, sent: Mapping[str, Sent], fetched: Mapping[int, Any]) -> bytes:
+    """The page as JSON; `fetched` has the terms that are addresses. A search of words or of photos of the library opens no file once it is warm.
 
     Raises:
         QueryError, FilterError: the query is wrong, or the cursor is not of this query.
         RecipeMismatch: the library has no vectors by its encoder.
-        ImageError, FetchError: a picture cannot be read.
+        ImageError: a picture cannot be read.
     """
-    check_uploads(asked, sent)
     library = service.library()
     encoder = service.encoder(library)
     check_recipe(library, encoder)
-    pictures = pictures_of(service, asked, sent, encoder.side)
+    pictures = pictures_of(service, asked, sent, fetched, encoder)
     question = _question(asked, sent)
     with service.opened(library, encoder.recipe.id if library.file.recipes else None) as opened:
         terms = terms_of(asked, sent, pictures, opened.derived)

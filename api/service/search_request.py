@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from preprocess import QueryError
 
 from .schemas_search import SearchAsked
-from .search_terms import Sent
+from .search_terms import MOST_PICTURES, Sent
 from .uploads import read_upload
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 JSON_BYTES = 1_000_000
 _PART = "request"
-_MOST_PICTURES = 32
 
 
 async def sent_search(service: Service, request: Request) -> tuple[SearchAsked, dict[str, Sent]]:
@@ -38,7 +37,7 @@ async def sent_search(service: Service, request: Request) -> tuple[SearchAsked, 
         raise HTTPException(415, "A search is sent as application/json, or as multipart/form-data where pictures come with it.")
     asked: SearchAsked | None = None
     sent: dict[str, Sent] = {}
-    async with request.form(max_files=_MOST_PICTURES + 1, max_fields=_MOST_PICTURES, max_part_size=JSON_BYTES) as form:
+    async with request.form(max_files=MOST_PICTURES + 1, max_fields=MOST_PICTURES, max_part_size=JSON_BYTES) as form:
         for name, value in form.multi_items():
             if name == _PART:
                 if asked is not None:

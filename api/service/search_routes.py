@@ -11,6 +11,7 @@ from .problem import PROBLEMS
 from .schemas_search import SearchGiven
 from .search_answer import search_page
 from .search_request import request_body, sent_search
+from .search_terms import check_pictures, fetched_pictures
 from .state import Service
 
 router = APIRouter(prefix="/v1", tags=["search"])
@@ -32,4 +33,6 @@ async def search(request: Request, service: Annotated[Service, Depends(service_o
     picture. `verdict` says whether the library has an answer at all; where it has none, there are no hits, and `nearest_miss` is the photo that came nearest.
     """
     asked, sent = await sent_search(service, request)
-    return Response(await service.workers.run(search_page, service, asked, sent), media_type="application/json")
+    check_pictures(asked, sent)
+    fetched = await service.fetchers.run(fetched_pictures, service, asked) if any(term.url is not None for term in asked.terms) else {}
+    return Response(await service.workers.run(search_page, service, asked, sent, fetched), media_type="application/json")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess import QueryError
-from search import Query, Term
+from preprocess import FetchError, QueryError
+from search import Query, Term, check_recipe
 
 from .photo_rows import number_of
-from .uploads import decode_upload, picture_from_url, shown_name
+from .uploads import FETCH_S, decode_upload, picture_from_url, shown_name
 
 if TYPE_CHECKING:
-    from search import Derived
+    from search import Derived, Encoder
 
     from .schemas_search import SearchAsked, TermAsked
     from .state import Service
@@ -46,12 +47,18 @@ class AskedTerms:
         self.said.append(sign + name)
 
 
-def check_uploads(asked: SearchAsked, sent: Mapping[str, Sent]) -> None:
-    """That each picture that came is named by a term, and the other way round.
+MOST_PICTURES = 8
+
+
+def check_pictures(asked: SearchAsked, sent: Mapping[str, Sent]) -> None:
+    """That each picture that came is named by a term, and the other way round, and that there are not too many.
 
     Raises:
-        QueryError: one is not.
+        QueryError: one is not, or there are.
     """
+    pictures = sum(term.upload is not None or term.url is not None for term in asked.terms)
+    if pictures > MOST_PICTURES:
+        raise QueryError(f"The query has {pictures} pictures, and at most {MOST_PICTURES} are looked at. Leave some away.")
     named = {term.upload for term in asked.terms if term.upload is not None}
     for name in sorted(named - sent.keys()):
         raise QueryError(
@@ -61,20 +68,53 @@ def check_uploads(asked: SearchAsked, sent: Mapping[str, Sent]) -> None:
         raise QueryError(f'The request has a part {name!r} that no term names. Add a term: {{"upload": "{name}"}}')
 
 
-def pictures_of(service: Service, asked: SearchAsked, sent: Mapping[str, Sent], side: int) -> dict[int, Any]:
-    """Pixels of the terms that are uploads or addresses, by position, for an encoder that needs `side` pixels.
+def fetched_pictures(service: Service, asked: SearchAsked) -> dict[int, Any]:
+    """The terms that are addresses, by position, ready for the encoder. It takes `FETCH_S` seconds at most, in which nothing is computed, so call it in `fetchers`.
 
     Raises:
-        ImageError, FetchError: one gives no picture.
+        ImageError, FetchError: one gives no picture, or all together take too long.
     """
-    pictures: dict[int, Any] = {}
+    encoder = encoder_of(service)
+    until, pictures = time.monotonic() + FETCH_S, {}
+    for at, term in enumerate(asked.terms):
+        if term.url is None:
+            continue
+        left = until - time.monotonic()
+        if left <= 0:
+            raise FetchError(f"The pictures at the addresses did not come within {FETCH_S:g} seconds. Send the pictures themselves.")
+        data = picture_from_url(service, term.url, left)
+        pictures[at] = encoder.prepare(decode_upload(service, data, "The picture at that address", encoder.side))
+    return pictures
+
+
+def encoder_of(service: Service) -> Encoder:
+    """The encoder of the library's vectors.
+
+    Raises:
+        LibraryNotFound: nothing was indexed yet. RecipeMismatch: the library has no vectors by it.
+    """
+    library = service.library()
+    encoder = service.encoder(library)
+    check_recipe(library, encoder)
+    return encoder
+
+
+def pictures_of(
+    service: Service, asked: SearchAsked, sent: Mapping[str, Sent], fetched: Mapping[int, Any], encoder: Encoder
+) -> dict[int, Any]:
+    """Unit rows of the terms that are pictures, by position. Each is made ready for the encoder, which takes little room, before the next is decoded.
+
+    Raises:
+        ImageError: one gives no picture.
+    """
+    prepared = dict(fetched)
     for at, term in enumerate(asked.terms):
         if term.upload is not None:
             picture = sent[term.upload]
-            pictures[at] = decode_upload(service, picture.data, picture.name, side)
-        elif term.url is not None:
-            pictures[at] = decode_upload(service, picture_from_url(service, term.url), "The picture at that address", side)
-    return pictures
+            prepared[at] = encoder.prepare(decode_upload(service, picture.data, picture.name, encoder.side))
+    if not prepared:
+        return {}
+    return dict(zip(prepared, encoder.encode_images(list(prepared.values())), strict=True))
 
 
 def terms_of(asked: SearchAsked, sent: Mapping[str, Sent], pictures: Mapping[int, Any], derived: Derived) -> AskedTerms:

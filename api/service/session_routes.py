@@ -55,7 +55,7 @@ async def begin_session(
     token, seconds = await service.workers.run(keys.begin_session, key)
     secure, path = request.url.scheme == "https", request.scope.get("root_path") or "/"
     response.set_cookie(COOKIE, token, max_age=seconds, path=path, secure=secure, httponly=True, samesite="strict")
-    return _given(Caller(key.name, key.scope))
+    return _given(Caller(key.name, key.scope, key.id))
 
 
 @router.delete("", operation_id="end_session", status_code=204)

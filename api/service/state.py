@@ -34,6 +34,8 @@ class Service:
         self.settings = settings
         self.options = ServiceOptions.of(settings)
         self.workers = Workers(self.options.workers, self.options.queue, self.options.wait_s)
+        # Other machines may be slow, and nobody is to wait for them but who asks.
+        self.fetchers = Workers(self.options.workers, self.options.queue, self.options.wait_s)
         self.limits: Limits = limits_of(settings)
         self.jobs = Jobs(settings)
         self._lock = threading.Lock()
@@ -95,5 +97,6 @@ class Service:
         """Let threads and files go."""
         self.jobs.close()
         self.workers.close()
+        self.fetchers.close()
         self.duplicates.close()
         self.pool.close()

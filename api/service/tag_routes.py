@@ -10,6 +10,7 @@ from preprocess import InputError
 
 from .access import needs, service_of
 from .cursor import Cursor, short_hash
+from .empty_library import or_nothing
 from .problem import PROBLEMS
 from .schemas import Digest
 from .schemas_images import DoubtGiven, ReviewGiven, TagChanged, TagCount, TagGiven, TagSaid, TagsGiven
@@ -88,7 +89,8 @@ async def list_tags(
     cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before")] = None,
 ) -> TagsGiven:
     """Tags by falling count, then by name."""
-    return await service.workers.run(tags_page, service, prefix, limit, cursor)
+    nothing = TagsGiven(total=0, next=None, tags=[])
+    return await service.workers.run(or_nothing, lambda: tags_page(service, prefix, limit, cursor), nothing)
 
 
 def tags_page(service: Service, prefix: str, limit: int, cursor: str | None) -> TagsGiven:
@@ -126,7 +128,8 @@ async def review_tags(
     where: Annotated[str | None, Query(max_length=4_000, description="only photos that meet a condition on columns")] = None,
 ) -> ReviewGiven:
     """The tags about which the machine is least certain and nobody has said anything yet, words in turns."""
-    return await service.workers.run(review, service, limit, tag, where)
+    nothing = ReviewGiven(open=0, tags=[])
+    return await service.workers.run(or_nothing, lambda: review(service, limit, tag, where), nothing)
 
 
 def review(service: Service, limit: int, tag: str | None, where: str | None) -> ReviewGiven:

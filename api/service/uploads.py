@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")
+FETCH_S = 10.0
+"""For all pictures that a request names by address, together."""
 _NAME = 80  # characters of a name in a message
 
 
@@ -85,8 +87,8 @@ def shown_name(name: str | None) -> str:
     return text or "The picture"
 
 
-def picture_from_url(service: Service, url: str) -> bytes:
-    """The bytes behind an address; it blocks, so call it in `workers`.
+def picture_from_url(service: Service, url: str, timeout_s: float = FETCH_S) -> bytes:
+    """The bytes behind an address, within so many seconds; it blocks, so call it in `fetchers`.
 
     Raises:
         FetchError: the service does not fetch, the address is not public, or nothing useful comes from there.
@@ -95,7 +97,7 @@ def picture_from_url(service: Service, url: str) -> bytes:
         raise FetchError("This service does not fetch pictures from addresses. Send the picture itself.")
     limits = replace(service.limits, max_bytes=min(service.limits.max_bytes, service.options.upload_bytes))
     try:
-        return fetch(url, limits)
+        return fetch(url, limits, timeout_s=timeout_s)
     except FetchError as error:
         if "private or reserved" in str(error):  # without the address that was found, which is nobody's business outside
             raise FetchError("That address is in a private or reserved network, from which this service fetches nothing.") from None

@@ -7,7 +7,11 @@ import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from starlette.requests import ClientDisconnect
+
+from .request_client import CLIENT
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,15 +36,17 @@ class Workers:
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` gives, done in a thread.
 
-        A call that is given up by its caller while it waits never starts.
+        A call that is given up by its caller while it waits never starts, and neither does one for a client that leaves, where nothing is lost by that.
 
         Raises:
             Overloaded: as many calls as are allowed wait already, or this one waited too long.
+            ClientDisconnect: the client left while it waited.
         """
         with self.lock:
             if self.inside >= self.threads + self.queue:
                 raise self._overloaded()
             self.inside += 1
+            waits = self.inside > self.threads  # else a thread is free, and there is nothing to be given up
         begun, context = threading.Event(), contextvars.copy_context()  # so that a thread's log has the request's id
 
         def inner() -> T:
@@ -54,8 +60,18 @@ class Workers:
             raise self._overloaded() from None
         future.add_done_callback(self._leave)
         waiting = asyncio.wrap_future(future)
+        client = CLIENT.get() if waits else None
+        gone = asyncio.ensure_future(client.left()) if client is not None and client.whole else None
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting), self.wait_s)
+            if gone is None:
+                return await asyncio.wait_for(asyncio.shield(waiting), self.wait_s)
+            both: set[asyncio.Future[Any]] = {waiting, gone}
+            done, _ = await asyncio.wait(both, timeout=self.wait_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise TimeoutError
+            if waiting not in done and gone.exception() is None and not begun.is_set() and future.cancel():
+                raise ClientDisconnect
+            return await waiting
         except TimeoutError:
             if not begun.is_set() and future.cancel():
                 raise self._overloaded() from None
@@ -63,6 +79,9 @@ class Workers:
         except asyncio.CancelledError:
             future.cancel()
             raise
+        finally:
+            if gone is not None:
+                gone.cancel()
 
     def _leave(self, _future: object) -> None:
         with self.lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -61,17 +60,32 @@ class Looker:
 Look = Callable[..., Looker]
 
 
+@pytest.fixture(scope="session")
+def window(chromium: Any) -> Iterator[Any]:
+    """The window in which tests open their tabs that ask for nothing special, so that the page's assets are loaded once and nothing is drawn for motion's sake."""
+    with chromium.new_context(locale="en-GB", reduced_motion="reduce") as context:
+        yield context
+
+
 @pytest.fixture
-def look(chromium: Any) -> Iterator[Look]:
-    """Open a tab on a service. When the test ends, no tab may have had an error, nor asked another host for anything."""
+def look(chromium: Any, window: Any) -> Iterator[Look]:
+    """Open a tab on a service. When the test ends, no tab may have had an error, nor asked another host for anything. Tabs that need more than a size have a
+    window of their own, without anything kept.
+    """
     tabs: list[Looker] = []
     with ExitStack() as stack:
 
         def begin(address: str, *, width: int = 1280, height: int = 800, **given: Any) -> Looker:
-            context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB", **given)
-            context.set_default_timeout(15_000)
-            stack.callback(context.close)
-            looker = Looker(context.new_page(), address)
+            if given:
+                context = stack.enter_context(chromium.new_context(locale="en-GB", **given))
+            else:
+                context = window
+                stack.callback(window.clear_cookies)
+            page = context.new_page()
+            stack.callback(page.close)
+            page.set_viewport_size({"width": width, "height": height})
+            page.set_default_timeout(15_000)
+            looker = Looker(page, address)
             tabs.append(looker)
             looker.page.on("console", lambda said: looker.errors.append(f"{said.text} {said.location}") if said.type == "error" else None)
             looker.page.on("pageerror", lambda error: looker.errors.append(str(error)))
@@ -135,25 +149,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 
 SERVE = [sys.executable, "-c", "from api.cli import main; main()", "serve", "--port", "0", "--library"]
-Serve = Callable[..., Served]
-
-
-@pytest.fixture
-def serve_real(filled: Served, tmp_path: Path) -> Iterator[Serve]:
-    """Start `pellucid serve` over a copy of the library, for this test alone; with `empty`, over none. Settings go in as variables."""
-    with ExitStack() as stack:
-
-        def begin(*, empty: bool = False, **settings: Any) -> Served:
-            library = tmp_path / "library"
-            if not empty:
-                shutil.copytree(filled.library, library)
-            given = {"serve_roots": [str(filled.photos)], **settings}
-            variables = {
-                f"PELLUCID_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in given.items()
-            }
-            return Served(run_served(stack, [*SERVE, str(library)], variables), library, filled.photos)
-
-        yield begin
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from search import Library, Store
 
 SETTLED = """() => !document.querySelector('[aria-busy="true"], .grid.dim') && document.querySelector('.tile a, .state')"""
@@ -113,3 +115,16 @@ def said(library: Path, digest: str) -> dict[str, str]:
 def tags(library: Path, digest: str) -> dict[str, bool]:
     """The tags of a photo on disk: tag -> whether a person said so."""
     return {tag.tag: tag.human for tag in store_of(library).marks.tags([digest]).get(digest, ())}
+
+
+def faults(page: Any, *rules: str) -> list[str]:
+    """What axe-core finds, by all of its rules or by some, that keeps people out, in words."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed: pip install 'pellucid[test]'"
+    ).Axe()
+    found = axe.run(page, options={"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})})
+    return [
+        f"{fault['id']} ({fault['impact']}): {fault['help']}: {[' '.join(node['target']) for node in fault['nodes']][:4]}"
+        for fault in found.response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from .conftest import Look, Served
 from .real_photos import SMALL_CAT
-from .steps import drop, names, open_photo, opened, settled, type_words, wait_for_count, wait_for_names
+from .steps import box_of, drop, names, open_photo, opened, settled, type_words, wait_for_count, wait_for_names
 
 CATS = {"chelsea.jpg", "chelsea again.jpg"}
 
@@ -28,6 +29,30 @@ def test_words_find_photos_as_they_are_typed(look: Look, served: Served) -> None
     page.wait_for_function("() => document.querySelector('.tile .name')?.textContent.startsWith('chelsea')")
     assert set(names(page)[:2]) == CATS
     assert page.locator(".verdict").inner_text() == "Perhaps"
+
+
+def test_a_line_stands_where_the_matches_end(look: Look, served: Served) -> None:
+    page = look(served.address).open("/?q=a+cat")
+    settled(page)
+    assert page.locator(".why").inner_text().startswith("2 matches, 11 unlikely"), "a copy is as good a match"
+    line, above, below = (box_of(page, one) for one in (".parting", ".tile:not(.unlikely)", ".tile.unlikely"))
+    assert above[3] <= line[1] < line[3] <= below[1], "nothing lies over it"
+    unlikely = page.locator(".tile").evaluate_all("all => all.map((one) => one.classList.contains('unlikely'))")
+    assert unlikely == [False, False, *[True] * 11]
+    assert page.locator(".dot").evaluate_all("all => all.map((one) => one.className)") == [*["dot weak"] * 2, *["dot none"] * 11]
+    page.get_by_label("Sort").select_option("date")
+    wait_for_count(page, 1)
+    assert page.locator(".why").inner_text().startswith("1 match ·"), "by date the service gives what is likely"
+    assert page.locator(".parting").count() == 0
+
+
+def test_the_years_stand_there_only_where_there_is_more_than_is_in_sight(look: Look, served: Served) -> None:
+    page = look(served.address).open()
+    wait_for_count(page, 12)
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".years").count() == 0
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.wait_for_selector(".years button")
 
 
 @pytest.mark.parametrize("how", ["dropped", "pasted", "chosen"])
@@ -115,6 +140,7 @@ def test_nothing_matches_and_the_nearest_miss_stands_apart(look: Look, served: S
     miss = page.locator(".miss")
     assert miss.locator("img").count() == 1
     assert "nearest miss" in miss.inner_text()
+    assert re.search(r"probability \d+", page.locator(".why-not").inner_text()), "the reason is there, whole"
     assert "%" in miss.inner_text()
     page.get_by_role("button", name="Show the nearest anyway").click()
     wait_for_count(page, 13)
@@ -158,6 +184,9 @@ def test_a_wrong_condition_says_what_is_wrong(look: Look, served: Served) -> Non
     page.wait_for_selector(".state[role=alert]")
     assert "hazy" in page.locator(".state p").inner_text()
     assert "haze" in page.locator(".state p").inner_text()
+    page.keyboard.press("f")
+    page.get_by_role("button", name="Clear filters").click()
+    wait_for_count(page, 12)
     looker.forgive("400")
 
 

@@ -11,7 +11,7 @@ import pytest
 from api.service.keys import KeyStore
 
 from .conftest import SERVE, Look, Served, run_served
-from .steps import open_photo, wait_for_count
+from .steps import faults, open_photo, wait_for_count
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def test_a_key_opens_the_page_for_what_it_allows(look: Look, locked: tuple[Serve
     dialog = page.get_by_role("dialog", name="This service asks for a key")
     dialog.wait_for()
     assert page.locator(".tile").count() == 0
+    assert faults(page) == []
     page.get_by_label("Key", exact=True).fill("plk_wrong")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_selector(".fault[role=alert]")

@@ -56,6 +56,7 @@ def test_a_tag_of_ones_own_is_found_at_once(look: Look, changing: Served) -> Non
     page.get_by_label("Add a tag").fill("fleur d'été/2022")
     page.keyboard.press("Enter")
     page.wait_for_selector('.tags .human .word:text-is("fleur d\'été/2022")')
+    assert page.locator(".note").inner_text() == "“fleur d'été/2022” confirmed"
     assert said(changing.library, digest) == {"fleur d'été/2022": "confirmed"}
     page = look(changing.address).open("/?tag=fleur+d%27%C3%A9t%C3%A9%2F2022")
     wait_for_count(page, 1)

@@ -4,6 +4,9 @@ import { to } from "./place";
 import type { HitGiven, ImageGiven } from "./schemas";
 import { bytes, count, momentOf, nameOf, percent, s } from "./strings";
 
+/** Paths go on in the next line behind a slash rather than within a name. */
+const breakable = (path: string) => path.split(/(?<=\/)/).map((part, at) => [at ? <wbr key={at} /> : null, part]);
+
 export function Facts({ image, hit }: { image: ImageGiven; hit: HitGiven | null }) {
   const facts = image.facts ?? {};
   const number = (name: string) => (typeof facts[name] === "number" ? (facts[name] as number) : null);
@@ -42,7 +45,7 @@ export function Facts({ image, hit }: { image: ImageGiven; hit: HitGiven | null 
           <dt>{image.places.length > 1 ? s.copies(image.places.length) : s.file}</dt>
           <dd class="places">
             {image.places.map((where) => (
-              <span key={where.root + where.path} class={where.there ? "" : "gone"}>{where.root}/{where.path}{where.there ? "" : ` (${s.missing})`}</span>
+              <span key={where.root + where.path} class={where.there ? "" : "gone"}>{breakable(`${where.root}/${where.path}`)}{where.there ? "" : ` (${s.missing})`}</span>
             ))}
           </dd>
         </div>

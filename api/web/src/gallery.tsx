@@ -1,8 +1,9 @@
 /** The gallery: all photos or the hits, and what to say where there are none. */
-import { computed } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Filters, filtersOpen } from "./filters";
-import { Grid, GridSkeleton, wanted } from "./grid";
+import { Grid, GridSkeleton, rowHeight, wanted } from "./grid";
+import { justify } from "./justify";
 import { empty, facets } from "./library";
 import { Hits, listing, renewed, shownBefore } from "./listing";
 import { Failed } from "./notes";
@@ -13,6 +14,15 @@ import { Thumbnail } from "./tile";
 import { Toolbar } from "./toolbar";
 import { photoLink } from "./place";
 import { Empty } from "./views/empty";
+
+const windowSize = signal<readonly [number, number]>([0, 0]);
+const measure = () => (windowSize.value = [document.documentElement.clientWidth, innerHeight]);
+measure();
+addEventListener("resize", measure);
+/** What stands beside and above the photos, in pixels. */
+const AROUND_PHOTOS = 32;
+const FILTERS = 284;
+const ABOVE_PHOTOS = 113;
 
 const ready = computed(() => {
   const now = listing.value;
@@ -43,7 +53,7 @@ export function Gallery() {
             <GridSkeleton />
           )}
         </div>
-        {shown?.kind === "all" && !query.value.sort ? <Years /> : null}
+        {shown?.kind === "all" && !query.value.sort ? <Years aspects={shown.aspects.value} /> : null}
       </div>
     </div>
   );
@@ -91,9 +101,13 @@ function NoPhotos() {
 }
 
 /** The years at the edge, each as high as it has photos, as the gallery is: a click goes there. */
-function Years() {
+function Years({ aspects }: { aspects: ArrayLike<number> }) {
   const given = facets.value;
+  const [width, height] = windowSize.value;
   if (!given || asks(query.value) || filtersSet(query.value) || given.years.length < 2) return null;
+  // Measured without the years, whose own width must not decide whether they are there.
+  const room = width - AROUND_PHOTOS - (filtersOpen.value ? FILTERS : 0);
+  if (aspects.length < 500 && justify(aspects, room, rowHeight(room), 4).total < height - ABOVE_PHOTOS) return null; // all is in sight
   const years = [...given.years].sort((a, b) => b.value.localeCompare(a.value));
   let before = 0;
   return (

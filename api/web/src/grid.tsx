@@ -9,6 +9,8 @@ import { monthOf, s } from "./strings";
 import { Tile } from "./tile";
 
 const GAP = 4;
+/** The line between what is likely and what is not, in pixels. */
+const PARTING = 34;
 /** Rows this far outside of the window are kept, in windows. */
 const AROUND = 0.6;
 /** Pictures are not asked for while the rows fly by faster than this, in pixels a frame. */
@@ -23,7 +25,7 @@ const COVERED = 112;
 const left = new Map<string, number>();
 let shownLast = "";
 
-function rowHeight(width: number): number {
+export function rowHeight(width: number): number {
   return width < 520 ? 118 : width < 1000 ? 168 : width < 1800 ? 208 : 244;
 }
 
@@ -36,7 +38,7 @@ export function Grid({ listing, dim }: { listing: Listing; dim?: boolean }) {
   const topMost = useSignal(0);
   const moved = useRef(false);
 
-  const rows = useComputed<Rows>(() => justify(width.value > 0 ? listing.aspects.value : [], width.value, rowHeight(width.value), GAP));
+  const rows = useComputed<Rows>(() => justify(width.value > 0 ? listing.aspects.value : [], width.value, rowHeight(width.value), GAP, listing.parted.value, PARTING));
   const name = `${listing.kind}${place.value.search}`;
 
   const look = useMemo(() => {
@@ -101,11 +103,13 @@ export function Grid({ listing, dim }: { listing: Listing; dim?: boolean }) {
     scrollTo(0, scrollY + box.current.getBoundingClientRect().top + top - COVERED);
   });
 
-  useEffect(() => {
-    if (!moved.current) return;
+  const follow = () => {
     const tile = box.current?.querySelector<HTMLElement>(`[data-at="${focused.value}"]`);
     tile?.focus({ preventScroll: true });
     moved.current = !tile; // its row may come with the next drawing
+  };
+  useEffect(() => {
+    if (moved.current) follow();
   });
 
   const reveal = (photo: number) => {
@@ -142,9 +146,9 @@ export function Grid({ listing, dim }: { listing: Listing; dim?: boolean }) {
       const step = steps[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
       focused.value = Math.min(Math.max(step(), 0), last);
-      moved.current = true;
       reveal(focused.value);
       look.now();
+      follow(); // now, so that the next key finds it there
     }
     event.preventDefault();
   };
@@ -153,11 +157,15 @@ export function Grid({ listing, dim }: { listing: Listing; dim?: boolean }) {
   const [from, to] = window_.value;
   void listing.known.value;
   const parts = [];
+  const parted = listing.parted.value;
+  const border = parted ? rowOf(shown, parted) : -1;
   for (let row = from; row <= Math.min(to, shown.count - 1); row++) {
     const first = shown.first[row] as number;
     const end = shown.first[row + 1] as number;
     const high = shown.height[row] as number;
     const tiles = [];
+    if (row === border)
+      parts.push(<div class="parting" key="parting" aria-hidden="true" style={{ transform: `translateY(${(shown.top[row] as number) - PARTING}px)`, height: PARTING }}>{s.lessLikely}</div>);
     for (let at = first; at < end; at++)
       tiles.push(
         <Tile

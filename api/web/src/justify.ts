@@ -14,7 +14,8 @@ export interface Rows {
 /** Aspects are width / height in hundredths; very long ones are shown cut. */
 export const shownAspect = (hundredths: number) => Math.min(Math.max(hundredths / 100, 0.45), 3.2);
 
-export function justify(aspects: ArrayLike<number>, width: number, target: number, gap: number): Rows {
+/** In front of the photo `parted` a row ends, and so many pixels more are left free. */
+export function justify(aspects: ArrayLike<number>, width: number, target: number, gap: number, parted = 0, room = 0): Rows {
   const count = aspects.length;
   const first = new Int32Array(count + 1);
   const top = new Float64Array(count + 1);
@@ -33,6 +34,10 @@ export function justify(aspects: ArrayLike<number>, width: number, target: numbe
     sum = 0;
   };
   for (let at = 0; at < count; at++) {
+    if (parted > 0 && at === parted) {
+      if (start < at) close(at, Math.min(target, (width - (at - start - 1) * gap) / sum));
+      down += room;
+    }
     const aspect = shownAspect(aspects[at] as number);
     const free = width - (at - start) * gap;
     const before = sum > 0 ? (free + gap) / sum : Infinity;

@@ -1,5 +1,5 @@
 /** The photos that are shown: all of the library in an order, or the hits of a search. Both are got in parts, as they are scrolled to. */
-import { batch, computed, effect, signal, untracked, type Signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import { api, ApiError, isAbort, type Order } from "./api";
 import { asks, conditionOf, query, requestOf, type Query } from "./query";
 import type { HitGiven, PhotoGiven, SearchGiven } from "./schemas";
@@ -16,6 +16,8 @@ export interface Listing {
   readonly known: Signal<number>;
   readonly loading: Signal<boolean>;
   readonly error: Signal<ApiError | null>;
+  /** The first of those that are unlikely, where all that are likely come before it; 0 where nothing parts them. */
+  readonly parted: ReadonlySignal<number>;
   at(position: number): Shown | undefined;
   /** Where a photo is; of several places, which copies have, the one nearest to `near`. */
   positionOf(digest: string, near?: number): number | undefined;
@@ -37,6 +39,7 @@ abstract class Base implements Listing {
   readonly known = signal(0);
   readonly loading = signal(true);
   readonly error = signal<ApiError | null>(null);
+  readonly parted: ReadonlySignal<number> = signal(0);
   protected readonly control = new AbortController();
   protected readonly photos = new Map<number, Shown>();
   private readonly positions = new Map<string, number[]>();
@@ -138,15 +141,34 @@ function renewSoon(): void {
   renewed.value += 1;
 }
 
+/** What has the same bytes is as good a match: the service calls only the first of an answer likely where none is for itself. */
+function asItsCopy(hit: HitGiven, at: number, hits: readonly HitGiven[]): HitGiven {
+  const copy = hit.verdict === "none" ? hits.find((other, place) => place < at && other.digest === hit.digest && other.verdict !== "none") : undefined;
+  return copy ? { ...hit, verdict: copy.verdict } : hit;
+}
+
 /** The hits of a search, the best first. */
 export class Hits extends Base {
   readonly kind = "hits";
   readonly answer = signal<SearchGiven | null>(null);
+  private readonly verdicts = signal<readonly boolean[]>([]);
+  /** How many hits are matches; null while others may follow in what was not got yet. */
+  readonly matches = computed(() => {
+    const found = this.verdicts.value;
+    const known = found.length >= this.total.value || (this.ranked && found.at(-1) === false);
+    return known ? found.filter(Boolean).length : null;
+  });
+  override readonly parted = computed(() => {
+    const first = this.verdicts.value.indexOf(false);
+    return this.ranked && first > 0 && !this.verdicts.value.includes(true, first) ? first : 0;
+  });
+  private readonly ranked: boolean;
   private cursor: string | null = null;
   private busy = false;
 
   constructor(private readonly asked: Query) {
     super();
+    this.ranked = !asked.sort && !asked.diverse;
     void this.more();
   }
 
@@ -162,7 +184,8 @@ export class Hits extends Base {
       const given = await api.search({ ...asked, limit: PAGE, ...(this.cursor ? { cursor: this.cursor } : {}) }, files, this.control.signal);
       const start = this.aspects.value.length;
       batch(() => {
-        this.keep(start, given.hits);
+        this.keep(start, given.hits.map(asItsCopy));
+        this.verdicts.value = [...this.verdicts.value, ...given.hits.map((hit, at) => asItsCopy(hit, at, given.hits).verdict !== "none")];
         this.cursor = given.next ?? null;
         this.aspects.value = [...Array.from(this.aspects.value), ...given.hits.map((hit) => Math.round((100 * hit.width) / hit.height))];
         this.total.value = given.total;

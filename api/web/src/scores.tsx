@@ -15,7 +15,7 @@ export function Scores({ image }: { image: ImageGiven }) {
     <section class="scores">
       <h3>{s.scores}</h3>
       {judged.length ? <Bars axes={judged} /> : <p class="hint">{may("tag") ? s.noScores : s.notScored}</p>}
-      {image.score_note ? <p class="hint">{image.score_note}</p> : null}
+      {judged.length && image.score_note ? <p class="hint">{image.score_note}</p> : null}
       {measured.length ? <details><summary>{s.measured}</summary><Bars axes={measured} /></details> : null}
     </section>
   );

@@ -64,20 +64,21 @@ interface RegionsProps {
 
 /** The boxes and outlines are drawn in the photo's own pixels, so that they lie right at any size. */
 function Regions({ image, scale, marked, onMark }: RegionsProps) {
+  const look = (region: RegionGiven) => (region.number === marked ? "marked" : region.label === UNNAMED ? "part" : few ? "named" : "");
   const few = image.regions.filter((region) => region.label !== UNNAMED).length <= LABELLED;
   const ordered = [...image.regions].sort((a, b) => Number(a.number === marked) - Number(b.number === marked) || b.area - a.area);
   return (
-    <svg class="regions" viewBox={`0 0 ${image.width} ${image.height}`} role="img" aria-label={image.regions.map((region) => region.label).join(", ")}>
-      {ordered.map((region) => <Outline key={region.number} region={region} scale={scale} look={region.number === marked ? "marked" : few && region.label !== UNNAMED ? "named" : ""} onMark={() => onMark(region.number === marked ? null : region.number)} />)}
+    <svg class={`regions${marked === null ? "" : " one"}`} viewBox={`0 0 ${image.width} ${image.height}`} role="img" aria-label={image.regions.map((region) => region.label).join(", ")}>
+      {ordered.map((region) => <Outline key={region.number} region={region} width={image.width} scale={scale} look={look(region)} onMark={() => onMark(region.number === marked ? null : region.number)} />)}
     </svg>
   );
 }
 
-function Outline({ region, scale, look, onMark }: { region: RegionGiven; scale: number; look: "" | "named" | "marked"; onMark: () => void }) {
+function Outline({ region, width, scale, look, onMark }: { region: RegionGiven; width: number; scale: number; look: string; onMark: () => void }) {
   const [x1, y1, x2, y2] = region.box_xyxy;
   const pixel = 1 / scale;
   const text = 12 * pixel;
-  const wide = region.label.length * text * 0.58 + 10 * pixel;
+  const wide = region.label.length * text * 0.66 + 10 * pixel;
   const points = (outline: readonly number[]) => {
     const pairs: string[] = [];
     for (let at = 0; at + 1 < outline.length; at += 2) pairs.push(`${outline[at]},${outline[at + 1]}`);
@@ -87,7 +88,7 @@ function Outline({ region, scale, look, onMark }: { region: RegionGiven; scale: 
     <g class={look} data-region={region.number} onClick={onMark}>
       {(region.polygons ?? []).map((outline, at) => <polygon key={at} points={points(outline)} />)}
       <rect x={x1} y={y1} width={x2 - x1} height={y2 - y1} />
-      <g class="label" transform={`translate(${x1} ${Math.max(y1, 0)})`}>
+      <g class="label" transform={`translate(${Math.max(0, Math.min(x1, width - wide))} ${Math.max(y1, 0)})`}>
         <rect class="plate" width={wide} height={text * 1.5} />
         <text x={5 * pixel} y={text * 1.08} font-size={text}>{region.label}</text>
       </g>

@@ -10,7 +10,7 @@ const moments = new Intl.DateTimeFormat(LOCALE, { dateStyle: "long", timeStyle: 
 const months = new Intl.DateTimeFormat(LOCALE, { month: "long", year: "numeric", timeZone: "UTC" });
 
 export const count = (value: number) => numbers.format(value);
-export const percent = (value: number) => `${Math.round(value * 100)} %`;
+export const percent = (value: number) => `${Math.round(value * 100)}\u00a0%`;
 const many = (value: number, one: string, more: string) => `${count(value)} ${value === 1 ? one : more}`;
 
 /** The clock of the camera, whatever the zone: only the written time counts. */
@@ -64,6 +64,11 @@ export const s = {
   more: "Show more",
   photos: (value: number) => many(value, "photo", "photos"),
   hits: (value: number) => many(value, "hit", "hits"),
+  matches: (likely: number, unlikely: number) => (unlikely ? `${many(likely, "match", "matches")}, ${count(unlikely)} unlikely` : many(likely, "match", "matches")),
+  lessLikely: "less likely from here",
+  howSure: (value: number) => `${percent(value)} sure`,
+  inFiles: (photos: number, files: number) => (files === photos ? count(photos) : `${count(photos)} in ${many(files, "file", "files")}`),
+  files: (value: number) => many(value, "file", "files"),
   noPicture: "This picture cannot be shown",
 
   // errors

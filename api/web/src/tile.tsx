@@ -26,11 +26,11 @@ function TileView({ at, total, photo, width, height, still, focusable, onFocus }
   const hit = photo && isHit(photo) ? photo : null;
   // One link whether the photo is known yet or not, so that it keeps the focus when the photo comes.
   return (
-    <div class="tile" role="listitem" aria-posinset={at + 1} aria-setsize={total} style={{ width, height }}>
+    <div class={`tile${hit?.verdict === "none" ? " unlikely" : ""}`} role="listitem" aria-posinset={at + 1} aria-setsize={total} style={{ width, height }}>
       <a href={photo && photoLink(photo.digest)} data-at={at} tabIndex={focusable ? 0 : -1} onFocus={onFocus} aria-label={photo ? describe(photo) : s.loading} role={photo ? undefined : "link"}>
         {photo ? <Thumbnail key={photo.digest} digest={photo.digest} side={Math.max(width, height)} still={still} /> : null}
         {hit?.region && hit.matched === "region" ? <RegionMark hit={hit} /> : null}
-        {hit && hit.verdict !== "none" ? <i class={`dot ${hit.verdict}`} aria-hidden="true" /> : null}
+        {hit ? <i class={`dot ${hit.verdict}`} aria-hidden="true" /> : null}
         {photo ? (
           <span class="caption">
             <span class="name">{nameOf(photo.path)}</span>

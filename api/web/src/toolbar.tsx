@@ -4,7 +4,7 @@ import { filtersOpen } from "./filters";
 import { Icon } from "./icons";
 import { Hits, listing } from "./listing";
 import { asks, change, filtersSet, query } from "./query";
-import { count, percent, s } from "./strings";
+import { count, s } from "./strings";
 
 export function Toolbar() {
   const now = query.value;
@@ -39,15 +39,18 @@ function Total() {
 function Sentence() {
   const shown = listing.value;
   const answer = shown instanceof Hits ? shown.answer.value : null;
+  const matches = shown instanceof Hits ? shown.matches.value : null;
   if (!answer) return shown?.error.value ? null : <span class="total">{s.loading} …</span>;
   return (
     <>
-      <span class={`verdict ${answer.verdict}`} title={percent(answer.probability)}>
+      <span class={`verdict ${answer.verdict}`} title={answer.why ?? undefined}>
         <i aria-hidden="true" />{s.verdictTitles[answer.verdict]}
       </span>
-      <span class="why">
-        {answer.hits.length ? <>{s.hits(answer.total)}{answer.why ? " · " : ""}{answer.why}</> : null}
-      </span>
+      {answer.hits.length ? (
+        <span class="why" title={answer.why ?? undefined}>
+          {matches === null ? s.hits(answer.total) : s.matches(matches, answer.total - matches)} · {s.howSure(answer.probability)}
+        </span>
+      ) : null}
     </>
   );
 }

@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Depends
 from starlette.testclient import TestClient
 
 from api.service import create_app
-from api.service.access import address_of, closed, path_of
+from api.service.access import Caller, address_of, closed, needs, path_of
 from api.service.keys import SCOPES, KeyStore
 from api.service.openapi import scope_of
 
@@ -186,6 +187,36 @@ def test_metrics_need_a_key_from_elsewhere_alone(make_settings: MakeSettings, co
     assert there.get("/healthz").status_code == 200
 
 
+def test_a_page_that_has_its_name_point_here_reads_no_metrics(make_settings: MakeSettings, connect: Connect, key: KeyOf) -> None:
+    settings = make_settings(serve_host="0.0.0.0", serve_cors=["https://app.example"])
+    headers, client = key(settings, "read"), connect(settings)
+    page = {"Host": "evil.example:8000", "Sec-Fetch-Site": "same-origin"}
+    assert client.get("/metrics", headers=page).status_code == 401
+    assert client.get("/metrics", headers={"Host": ""}).status_code == 401
+    assert client.get("/metrics", headers={"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}).status_code == 401
+    assert client.get("/metrics", headers={**page, **headers}).status_code == 200
+    for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000"):
+        assert client.get("/metrics", headers={"Host": host}).status_code == 200
+    named = connect(make_settings(serve_host="0.0.0.0", serve_hosts=["nas.home"]))
+    assert named.get("/metrics", headers={"Host": "nas.home:8000"}).status_code == 200
+
+
+def test_a_caller_has_the_id_of_the_key(make_settings: MakeSettings, connect: Connect, key: KeyOf) -> None:
+    settings = make_settings()
+    client, ids = connect(settings), []
+
+    async def route(caller: Annotated[Caller, Depends(needs("read"))]) -> None:
+        ids.append(caller.id)
+
+    client.app.add_api_route("/v1/who", route)  # type: ignore[attr-defined]
+    assert client.get("/v1/who").status_code == 200
+    headers = key(settings, "read", "phone")
+    client.get("/v1/who", headers=headers)
+    client.post("/v1/session", json={"key": headers["Authorization"].removeprefix("Bearer ")})
+    client.get("/v1/who")
+    assert ids == ["local", *[KeyStore(settings.library).held().keys[0].id] * 2]
+
+
 # Sessions of a browser.
 
 
@@ -246,6 +277,33 @@ def test_a_key_in_the_header_goes_before_the_session(make_settings: MakeSettings
     assert client.get("/v1/stats", headers={"Authorization": "Bearer plk_wrong"}).status_code == 401
     for cookie in ("pellucid_session=", "pellucid_session=;;=", "\x01", "pellucid_session=é", "a" * 4_000):
         assert client.get("/v1/stats", headers={"Cookie": cookie.encode("latin-1")}).status_code in (200, 401)
+
+
+@pytest.mark.parametrize("beside", ['theme={"a": "b"}', "a b=c", "odd[]=1", "x", "=y", 'q="unfinished', "$Version=1", "pellucid_sessio=1"])
+def test_cookies_of_others_do_not_hide_the_session(make_settings: MakeSettings, connect: Connect, key: KeyOf, beside: str) -> None:
+    settings = make_settings()
+    client = connect(settings)
+    client.post("/v1/session", json={"key": key(settings, "read")["Authorization"].removeprefix("Bearer ")})
+    own = f"pellucid_session={client.cookies['pellucid_session']}"
+    for cookie in (f"{beside}; {own}", f"{own}; {beside}"):
+        assert client.get("/v1/stats", headers={"Cookie": cookie}).status_code == 200, cookie
+    assert client.delete("/v1/session", headers={"Cookie": f"{beside}; {own}"}).status_code == 204
+    assert client.get("/v1/stats", headers={"Cookie": own}).status_code == 401
+
+
+@pytest.mark.parametrize("other", ["Basic dXNlcjpwdw==", "Negotiate abc", "Digest username=x", ""])
+def test_a_password_for_the_proxy_in_front_does_not_hide_the_session(
+    make_settings: MakeSettings, connect: Connect, key: KeyOf, other: str
+) -> None:
+    settings = make_settings()
+    token, client = key(settings, "read")["Authorization"].removeprefix("Bearer "), connect(settings)
+    sent = {"Authorization": other}
+    assert client.get("/", headers=sent).status_code == 200  # where people give their key
+    refused = [client.get("/v1/stats", headers=sent) for _ in range(12)]
+    assert {answer.status_code for answer in refused} == {401}  # shows no key, so that it is no guess at one
+    assert "This needs a key" in refused[-1].json()["detail"]
+    assert client.post("/v1/session", json={"key": token}, headers=sent).status_code == 200
+    assert client.get("/v1/stats", headers=sent).status_code == 200
 
 
 # Rates.

@@ -223,7 +223,7 @@ def test_what_the_service_refuses_is_the_same_error_here(remote: Client, serve: 
     with pytest.raises(InputError):
         remote.image(ONE)
     with Client(serve(load_settings(library=tmp_path / "none"))) as empty, pytest.raises(LibraryNotFound):
-        empty.tags()
+        empty.image(ONE)
 
 
 def test_a_key_is_sent_and_a_wrong_one_says_so(serve: Callable[[Settings], str], service_settings: Settings) -> None:

@@ -7,11 +7,14 @@ import io
 import json
 import os
 import stat
+import struct
 import sys
 import tarfile
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +24,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from api.service import dataset_receive, dataset_tagging
+from api.service import dataset_receive, dataset_source, dataset_tagging
 from api.service.dataset_archive import ArchiveLimits, PassedOver, entries_of, kind_of
 from api.service.dataset_output import WRITERS, Tagged
 from api.service.dataset_source import behind, pictures_of
@@ -220,6 +223,87 @@ def test_a_zip_with_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InputError, match="more than 5 entries"):
         taken(file, SMALL)
+
+
+def test_a_zip_whose_locator_leads_to_a_harmless_record_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(entries: int, size: int, at: int) -> bytes:
+        return struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, size, at)
+
+    before = b"PK\3\4" + record(1, 100, 0)
+    directory = bytes(47 * 80)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 4, 1)  # leads to the record in front; Python takes the one right before it
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    file = tmp_path / "x.zip"
+    file.write_bytes(before + directory + record(80, len(directory), len(before)) + locator + end)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="more than 5 entries"):
+        taken(file, SMALL)
+
+
+def _field(name: str, size: int) -> bytes:
+    """A field of a PAX header for all entries that follow, of `size` bytes."""
+    body = f"{size} {name}=".encode()
+    data = body + b"a" * (size - len(body) - 1) + b"\n"
+    info = tarfile.TarInfo("fields")
+    info.type, info.size = tarfile.XGLTYPE, size
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + b"\0" * (-size % 512)
+
+
+def test_fields_for_all_entries_of_a_tar_do_not_pile_up(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "x.gz", "wb", 1) as out:
+        for at in range(60):
+            out.write(_field(f"field{at}", 990_000) + tarfile.TarInfo(f"{at}.txt").tobuf(tarfile.USTAR_FORMAT))
+        out.write(bytes(1024))
+    tracemalloc.start()
+    try:
+        found, passed = taken(tmp_path / "x.gz")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found, len(passed)) == ({}, 60)
+    assert most < 15_000_000
+
+
+def test_fields_one_after_the_other_are_counted_together(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "x.gz", "wb", 1) as out:
+        for at in range(3):
+            out.write(_field(f"field{at}", 400_000))
+        out.write(tarfile.TarInfo("a.txt").tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
+    with pytest.raises(InputError, match="a header is too long"):
+        taken(tmp_path / "x.gz")
+
+
+def test_few_bytes_of_an_archive_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexer.stages import map_ahead
+
+    monkeypatch.setattr(dataset_source, "AHEAD_BYTES", 5_000, raising=False)
+    monkeypatch.setattr(dataset_source, "entries_of", entries := Noted(40, 4_000))
+    pictures, _ = pictures_of({"upload": "x", "source": {}}, tmp_path, load_settings(), Limits(), PassedOver())
+
+    def work(sent: dataset_source.Sent) -> int:
+        try:
+            size = len(sent.load())
+            time.sleep(0.005)
+            return size
+        finally:
+            entries.used += 1
+            sent.done()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(map_ahead(work, pictures, pool, 8)) == [4_000] * 40
+    assert entries.most <= 2  # of 4,000 bytes: the one over the limit ends it
+
+
+class Noted:
+    """Entries of an archive, noting how many are read and not used yet."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.count, self.size, self.used, self.most = count, size, 0, 0
+
+    def __call__(self, *_: Any) -> Any:
+        for at in range(self.count):
+            yield f"{at}.png", bytes(self.size)
+            self.most = max(self.most, at + 1 - self.used) if at else 0
 
 
 def test_damage_costs_a_picture_or_the_archive(tmp_path: Path) -> None:

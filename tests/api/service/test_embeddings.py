@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+
+from api.service.embeddings_routes import beside_pictures
+from api.service.schemas_models import EmbeddingsAsked
 
 
 def _data_url(colour: tuple[int, int, int] = (220, 30, 30), kind: str = "PNG") -> str:
@@ -113,3 +118,47 @@ def test_texts_of_any_letters(client: TestClient) -> None:
 
 def test_without_a_library_the_encoder_of_the_settings_answers(bare_client: TestClient) -> None:
     assert _ask(bare_client, input="red").json()["model"] == "mean-colour"
+
+
+def test_a_large_request_is_read_in_a_thread_of_the_work(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, read = [], EmbeddingsAsked.model_validate_json
+
+    def noted(*given: Any, **options: Any) -> EmbeddingsAsked:
+        threads.append(threading.current_thread().name)
+        return read(*given, **options)
+
+    monkeypatch.setattr(EmbeddingsAsked, "model_validate_json", noted)
+    picture = _data_url()
+    answer = _ask(client, input=[picture, picture.replace(";", ";x=" + "y" * 200 + ";", 1)])
+    assert answer.status_code == 200, answer.text
+    assert threads
+    assert all(name.startswith("request") for name in threads)
+
+
+def test_a_large_request_is_pictures(client: TestClient) -> None:
+    """What is not could take a gigabyte of memory."""
+    body = json.dumps({"input": "red", **{f"unknown {n}": 1 for n in range(60_000)}}).encode()
+    answer = client.post("/v1/embeddings", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert "several requests" in answer.json()["detail"]
+    pixels = np.random.default_rng(0).integers(0, 255, (800, 700, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    text = json.dumps({"input": ["red", f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"]})
+    assert len(text) > 2_000_000
+    assert beside_pictures(text.encode()) < 10_000
+    for each in (text, text.replace("/", "\\/")):
+        answer = client.post("/v1/embeddings", content=each.encode(), headers={"Content-Type": "application/json"})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [(b'{"input": "red"}', "application/json; charset=utf-8", 200), (b'{"input": "red"}', "application/vnd.x+json", 200),
+     (b'{"input": "red"}', "text/plain", 415), (b'{"input": "red"}', "", 415), (b'{"input": "\\ud800"}', "application/json", 422),
+     (b"\xff", "application/json", 422), (b"[" * 500_000, "application/json", 422), (b"", "application/json", 422)],
+)  # fmt: skip
+def test_how_it_is_sent(client: TestClient, body: bytes, kind: str, status: int) -> None:
+    answer = client.post("/v1/embeddings", content=body, headers={"Content-Type": kind} if kind else {})
+    assert answer.status_code == status, answer.text
+    assert status != 422 or answer.json()["errors"][0]["field"].startswith("body")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import runpy
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from PIL import Image
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from api.service import pictures
+from api.service import picture_cache, pictures
 from api.service.file_response import OriginalResponse
 from api.service.original_file import OriginalFile, OutsideRoot, open_inside
 from api.service.photo_rows import Place
@@ -443,3 +444,14 @@ def test_a_cache_of_pictures_keeps_to_its_size_and_to_what_was_looked_at(tmp_pat
     again = PictureCache(tmp_path / "pictures", most_bytes=3_000)  # one that was there before counts
     again.put("ff" * 32 + "-160.jpeg", bytes(1_000))
     assert sum(entry.stat().st_size for entry in (tmp_path / "pictures").rglob("*") if entry.is_file()) <= 3_000
+
+
+def test_services_that_share_a_cache_write_no_file_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers each of them may be the process 1, and each counts for itself."""
+    written, write = list[Path](), Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda file, data: (written.append(file), write(file, data))[1])
+    for data in (b"a", b"b"):
+        service = runpy.run_path(picture_cache.__file__)
+        service["PictureCache"](tmp_path).put("ab" * 32 + "-160.jpeg", data)
+    assert len(set(written)) == 2
+    assert PictureCache(tmp_path).get("ab" * 32 + "-160.jpeg") == b"b"

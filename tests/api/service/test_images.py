@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -277,20 +279,89 @@ def test_a_long_comparison_says_how_far_it_is_and_holds_nothing_up(client: TestC
     assert got(client, "/v1/duplicates", DuplicatesGiven)["total"] == 1
 
 
-def test_without_a_library_all_say_how_to_make_one(bare_client: TestClient) -> None:
-    for path in (
-        "images",
-        "layout",
-        "facets",
-        "map",
-        "duplicates",
-        f"images/{NOBODY}",
-        f"images/{NOBODY}/thumbnail",
-        f"images/{NOBODY}/file",
-    ):
-        answer = bare_client.get(f"/v1/{path}")
-        assert (path, answer.status_code) == (path, 404)
-        assert "pellucid index" in answer.json()["detail"]
+def check_nothing(client: TestClient) -> None:
+    """That lists of a library without photos are there, and empty."""
+    assert got(client, "/v1/images", PhotosGiven)["photos"] == []
+    assert got(client, "/v1/layout", LayoutGiven)["aspects"] == []
+    assert got(client, "/v1/facets", FacetsGiven)["photos"] == 0
+    assert got(client, "/v1/map", MapGiven, where="iso = 100")["points"] == []
+    assert got(client, "/v1/duplicates", DuplicatesGiven)["groups"] == []
+
+
+def test_without_a_library_lists_are_empty_and_photos_are_not_there(bare_client: TestClient, tmp_path: Path) -> None:
+    check_nothing(bare_client)
+    first = bare_client.get("/v1/layout")
+    assert bare_client.get("/v1/layout", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    for path in (f"images/{NOBODY}", f"images/{NOBODY}/thumbnail", f"images/{NOBODY}/file"):
+        assert (path, bare_client.get(f"/v1/{path}").status_code) == (path, 404)
+    Library(tmp_path / "no library yet", create=True)  # as an index job leaves it that was stopped at once
+    check_nothing(bare_client)
+
+
+def test_facets_of_nothing_are_those_of_no_photo(client: TestClient) -> None:
+    from api.service.facets import NO_FACETS
+
+    told = got(client, "/v1/facets", FacetsGiven, where="width < 0")
+    assert {**told, "scored": []} == json.loads(json.dumps(NO_FACETS))
+
+
+def held_comparisons(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Comparisons do not end before the event."""
+    import api.service.duplicates_routes as routes
+    import search
+
+    goes_on, find = threading.Event(), search.find_duplicates
+
+    def slow(derived: Any, options: Any, move: Callable[[int, int], None]) -> Any:
+        goes_on.wait(20)
+        move(1, 2)
+        return find(derived, options, move)
+
+    monkeypatch.setattr(search, "find_duplicates", slow)
+    monkeypatch.setattr(routes, "PATIENCE_S", 0.01)
+    return goes_on
+
+
+def test_comparisons_that_wait_are_given_up_when_the_library_changes(
+    client: TestClient,
+    service_settings: Any,
+    tmp_path: Path,
+    paint: Callable[..., Path],
+    make_encoder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import api.service.duplicates_routes as routes
+    from indexer import build
+
+    goes_on = held_comparisons(monkeypatch)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            for where in ("width > 0", "width > 1"):  # one runs, and one waits for it
+                assert got(client, "/v1/duplicates", DuplicatesGiven, where=where)["comparing"]
+            monkeypatch.setattr(routes, "PATIENCE_S", 20)
+            waiting = [pool.submit(client.get, "/v1/duplicates", params={"where": where}) for where in ("width > 0", "width > 1")]
+            paint(tmp_path / "more" / "new.png", "cyan", seed=5)
+            build(Library(service_settings.library), [tmp_path / "more"], make_encoder())
+            asked = pool.submit(client.get, "/v1/duplicates")
+            told = waiting[1].result(10)
+            assert (told.status_code, told.json()["comparing"] is None, told.headers["retry-after"]) == (200, False, "2")
+        finally:
+            goes_on.set()
+        assert waiting[0].result(10).json()["comparing"]  # stopped at its next step
+        assert asked.result(10).json()["total"] == 1
+
+
+def test_more_comparisons_than_are_kept_are_told_to_come_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = held_comparisons(monkeypatch)
+    try:
+        told = [client.get("/v1/duplicates", params={"where": f"width > {at}"}).status_code for at in (0, 1, 2, 3, 4, 0)]
+        assert told == [200, 200, 200, 200, 503, 200]
+    finally:
+        goes_on.set()
+    limit = time.monotonic() + 10
+    while client.get("/v1/duplicates", params={"where": "width > 4"}).status_code == 503 and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert client.get("/v1/duplicates", params={"where": "width > 4"}).status_code == 200
 
 
 def test_a_number_that_json_cannot_say_is_null() -> None:

@@ -10,20 +10,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.service import job_events
+from api.service import job_events, job_runner
 from api.service.job import Job
 from api.service.job_pace import Pace
 from api.service.job_process import settings_variables
 from api.service.job_runner import Jobs
-from api.service.job_store import Asking
+from api.service.job_store import Asking, KeyReused
 from api.service.workers import Overloaded
 from api.settings import load_settings
-from preprocess import LibraryBusy
 from search import Library
 
 CHILD = """
@@ -160,7 +160,7 @@ def test_progress_gets_an_eta_and_watchers_are_rung(jobs: Jobs) -> None:
     code = "say(progress={'stage': 'reading', 'done': 1, 'total': 9}); time.sleep(0.1); say(progress={'stage': 'reading', 'done': 9, 'total': 9}); finish()"
     begun(jobs, blocker := ask(jobs, HANG))
     job_id = ask(jobs, code)
-    with jobs.listening(job_id, lambda: rung.append(1)):
+    with jobs.listeners.listening(job_id, lambda: rung.append(1)):
         jobs.cancel(blocker)
         job = until(jobs, job_id)
     assert job.progress == {"stage": "reading", "done": 9, "total": 9, "eta_s": None}
@@ -247,6 +247,33 @@ def test_a_thread_that_the_system_does_not_give_is_asked_for_again(jobs: Jobs, m
     assert until(jobs, second).state in ("finished", "waiting")
 
 
+def test_watchers_come_and_go_while_jobs_are_written_down(jobs: Jobs) -> None:
+    begun(jobs, job_id := ask(jobs, HANG))
+    taken, done = threading.Event(), threading.Event()
+
+    def slow_disk() -> None:
+        with jobs.wake:
+            taken.set()
+            done.wait(5)
+
+    thread = threading.Thread(target=slow_disk)
+    thread.start()
+    taken.wait(5)
+
+    async def watch() -> float:
+        start = time.monotonic()
+        stream = job_events.watched(jobs, job_id, 0)
+        assert [(await anext(stream))[:5] for _ in range(2)] == [b"retry", b"event"]
+        await stream.aclose()  # type: ignore[attr-defined]
+        return time.monotonic() - start
+
+    try:
+        assert asyncio.run(watch()) < 2
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_watchers_cost_nothing_when_they_are_gone(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_events, "HEARTBEAT_S", 0.05)
     begun(jobs, job_id := ask(jobs, HANG))
@@ -262,7 +289,7 @@ def test_watchers_cost_nothing_when_they_are_gone(jobs: Jobs, monkeypatch: pytes
     assert said[0].startswith(b"retry: ")
     assert [b"event: state" in said[1], b"event: log" in said[2]] == [True, True]
     assert said[3:] == [b": ping\n\n"] * 2
-    assert (jobs.watchers, jobs._listeners) == (0, {})
+    assert (jobs.watchers, jobs.listeners._rings) == (0, {})
 
     async def to_the_end() -> list[bytes]:
         asyncio.get_running_loop().call_later(0.2, jobs.close)
@@ -272,87 +299,6 @@ def test_watchers_cost_nothing_when_they_are_gone(jobs: Jobs, monkeypatch: pytes
     assert jobs.watchers == 0
 
 
-def killed(jobs: Jobs) -> None:
-    """The service is gone as by kill -9: nothing of it is written down any more."""
-    for run, _ in jobs._runs.values():
-        run.closing = True
-        if run.process is not None:
-            run.process.kill()
-    jobs.close()
-
-
-RESTARTS = [
-    ("index", 1, False, "waiting", None),
-    ("tag", 2, False, "waiting", None),
-    ("score", 3, False, "interrupted", "3 times"),
-    ("export", 1, False, "interrupted", "Ask for it again"),
-    ("dehaze-batch", 1, False, "interrupted", "Ask for it again"),
-    ("dataset-tag", 1, False, "interrupted", "Ask for it again"),
-    ("index", 1, True, "cancelled", None),
-]
-
-
-@pytest.mark.parametrize(("kind", "attempts", "cancelling", "state", "error"), RESTARTS)
-def test_a_job_that_ran_when_the_service_ended(
-    make_jobs: Callable[[], Jobs], kind: Any, attempts: int, cancelling: bool, state: str, error: str | None
-) -> None:
-    before = make_jobs()
-    job_id = ask(before, HANG, kind)
-    begun(before, job_id)
-    assert before.store is not None
-    before.store.database.execute("UPDATE jobs SET attempts = ?, cancelling = ? WHERE id = ?", (attempts, cancelling, job_id))
-    killed(before)
-    after = make_jobs()
-    after.start()
-    job = after.get(job_id)
-    assert job is not None
-    if state == "waiting":
-        assert until(after, job_id, lambda job: job.state == "running").attempts == attempts + 1
-        assert any("goes on where it was" in line for line in lines(after, job_id))
-    else:
-        assert job.state == state
-        assert error is None or error in str(job.error)
-
-
-def test_after_a_restart_what_no_job_has_is_removed(make_jobs: Callable[[], Jobs]) -> None:
-    before = make_jobs()
-    begun(before, ask(before, HANG))
-    waiting = before.submit(Asking("dataset-tag", {"code": HANG, "upload": "kept.archive"}))[0]
-    begun(before, waiting.id)
-    queued = before.submit(Asking("dataset-tag", {"code": FINISH, "upload": "queued.archive"}))[0]
-    for name in ("kept.archive", "queued.archive", "lost.archive"):
-        (before.files.uploads / name).write_text("x")
-    (before.files.results / "abc.part").mkdir()
-    killed(before)
-    after = make_jobs()
-    after.command = (*COMMAND[:-1], "import time; time.sleep(60)")
-    after.start()
-    assert {entry.name for entry in after.files.uploads.iterdir()} == {"queued.archive"}  # the one that ran was interrupted
-    assert "abc.part" not in {entry.name for entry in after.files.results.iterdir()}
-    assert queued.id in {job.id for job in after.page()[0] if not job.ended}
-
-
-def test_closing_lets_jobs_end_at_their_safe_point_and_the_next_service_goes_on(make_jobs: Callable[[], Jobs]) -> None:
-    before = make_jobs()
-    begun(before, job_id := ask(before, POLITE))
-    start = time.monotonic()
-    before.close()
-    assert time.monotonic() - start < 9
-    after = make_jobs()
-    after.start()
-    assert until(after, job_id, lambda job: job.attempts == 2 and job.state == "running")
-
-
-def test_a_second_service_over_the_library_shows_jobs_and_runs_none(make_jobs: Callable[[], Jobs]) -> None:
-    one, other = make_jobs(), make_jobs()
-    begun(one, job_id := ask(one, HANG))
-    assert until(other, job_id, lambda _job: True).state == "running"
-    with pytest.raises(LibraryBusy, match="Another service runs the jobs"):
-        ask(other, FINISH)
-    one.close()
-    assert until(other, ask(other, FINISH, "export")).state == "finished"
-
-
 def test_not_more_than_a_hundred_wait(jobs: Jobs) -> None:
     begun(jobs, ask(jobs, HANG))
     assert jobs.store is not None
@@ -360,6 +306,22 @@ def test_not_more_than_a_hundred_wait(jobs: Jobs) -> None:
         jobs.store.add(Asking("index", {"code": FINISH}))
     with pytest.raises(Overloaded):
         ask(jobs, FINISH)
+
+
+def test_a_job_that_is_known_by_its_key_needs_no_room(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(jobs, ask(jobs, HANG))
+    asked = Asking("index", {"code": FINISH}, key="k", body="b")
+    known, _ = jobs.submit(asked)
+    monkeypatch.setattr(job_runner, "MOST_WAITING", 1)
+    assert jobs.submit(asked) == (known, False)
+    with pytest.raises(KeyReused):
+        jobs.submit(replace(asked, body="other"))
+    assert jobs.reserve(asked.owner, asked.key) == jobs.files.uploads  # before an archive is received, of which nothing is known yet
+    with pytest.raises(Overloaded):
+        jobs.reserve(asked.owner, "k2")
+    for other in (replace(asked, owner="another"), replace(asked, key="k2")):
+        with pytest.raises(Overloaded):
+            jobs.submit(other)
 
 
 def test_a_child_sees_the_service_die(tmp_path: Path) -> None:

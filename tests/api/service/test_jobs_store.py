@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,21 @@ def test_the_same_key_and_body_are_the_same_job(store: JobStore) -> None:
     with pytest.raises(KeyReused):
         store.add(Asking("index", {}, "desk", "k1", "another"))
     assert store.counts()["waiting"] == 2
+
+
+def test_a_job_is_given_as_it_was_added(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However soon it is begun by another thread."""
+    writing = store.writing
+
+    @contextmanager
+    def and_begun() -> Iterator[sqlite3.Connection]:
+        with writing() as database:
+            yield database
+        store.database.execute("UPDATE jobs SET state = 'running'")
+
+    monkeypatch.setattr(store, "writing", and_begun)
+    job, _ = store.add(Asking("index", {}))
+    assert (job.state, store.known(job.id).state) == ("waiting", "running")
 
 
 def test_a_key_is_forgotten_after_a_day(store: JobStore) -> None:

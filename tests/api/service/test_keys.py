@@ -70,6 +70,38 @@ def test_an_administrator_makes_keys_for_the_user_of_the_service(keys: KeyStore)
         assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (10_001, 10_002, 0o600)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links and owners are POSIX's")
+@pytest.mark.parametrize("there", [True, False])
+def test_an_administrator_follows_no_link_that_others_have_put_there(keys: KeyStore, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda number, *_: given.append(os.fstat(number).st_ino))
+    victim = keys.file.parent.parent / "of the administrator"
+    if there:
+        victim.write_text("secret")
+    keys.file.with_name("keys.lock").symlink_to(victim)
+    with pytest.raises(LibraryDamaged, match=r"keys\.lock is a link\. Remove it"):
+        keys.create("read")
+    assert given == []
+    assert victim.exists() is there
+    keys.file.with_name("keys.lock").unlink()
+    keys.create("read")
+    assert len(given) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and owners are POSIX's")
+def test_an_administrator_gives_no_file_away_that_has_another_name(keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda number, *_: given.append(os.fstat(number).st_ino))
+    victim = keys.file.parent.parent / "of the administrator"
+    victim.write_text("secret")
+    keys.file.with_name("keys.lock").hardlink_to(victim)
+    keys.create("read")
+    assert victim.stat().st_ino not in given
+    assert keys.file.stat().st_ino in given
+
+
 @pytest.mark.parametrize("token", ["", "plk_", "plk_x", "local", "é", "\udcff", "plk_" + "A" * 43, "x" * 100_000])
 def test_a_wrong_key_opens_nothing(keys: KeyStore, token: str) -> None:
     keys.create("admin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ from starlette.testclient import TestClient
 from preprocess import digest_of
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+# All of it now: CPython 3.11 fails to compile a module while another thread compiles too ("AST constructor recursion depth mismatch"), and a service has threads.
+for part in ("checks", "generation", "openapi"):
+    importlib.import_module(f"schemathesis.{part}")
+schemathesis.checks.load_all_checks()
 
 EXAMPLES = 8
 """Requests of each operation, allowed ones and others each; a run by hand takes hundreds."""
@@ -59,9 +64,6 @@ def test_every_operation_is_in_a_group_that_is_tried(app: Any) -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_no_request_is_answered_in_a_way_that_the_openapi_does_not_say(app: Any, tag: str, red: str) -> None:
-    from schemathesis.checks import load_all_checks
-
-    load_all_checks()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries that make requests
         schema = schemathesis.openapi.from_asgi("/v1/openapi.json", app).include(tag=tag)

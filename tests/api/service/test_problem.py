@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
+import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from api.errors import CODES
-from api.service.problem import title_of
+from api.service.problem import title_of, without_library
 from api.service.request_log import WithRequestId
 from preprocess import FilterError, LibraryBusy, PellucidError, StorageFull
 
@@ -80,7 +84,70 @@ def test_a_malformed_request_says_which_field(client: TestClient) -> None:
     assert set(broken.json()) == FIELDS
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"key":' * 20_000, b"\xff\xfe\x00", b'{"key": "\\ud800"}', b'{"key": NaN}', b""])
+def test_of_many_faults_the_first_are_told(client: TestClient) -> None:
+    told = client.post("/v1/jobs", json={"kind": "index", **{f"unknown {n}": 1 for n in range(3_000)}}).json()
+    assert (told["status"], len(told["errors"])) == (422, 50)
+
+
+def test_the_methods_of_a_route_are_told_without_describing_all_of_them(client: TestClient) -> None:
+    app: Any = client.app
+    app.openapi = None  # takes a third of a second, in which nobody else would be answered
+    answer = client.patch("/v1/jobs")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert client.patch("/v1/images/" + "0" * 64).headers["allow"] == "GET"
+
+
+def test_where_the_library_lies_is_for_administrators(
+    make_settings: MakeSettings, connect: Connect, key: Callable[..., dict[str, str]]
+) -> None:
+    settings = make_settings()
+    client, folder = connect(settings), str(settings.library)
+    read, admin = key(settings, "read"), key(settings, "admin")
+    client.app.state.service.pool.close()  # type: ignore[attr-defined]
+    (settings.library / "library.json").rename(settings.library / "moved")
+    answer = client.post("/v1/search", json={"terms": [{"text": "red"}]}, headers=read)
+    assert (answer.status_code, folder in answer.text) == (404, False)
+    assert answer.json()["detail"].startswith("Nothing is indexed in the library yet.")
+    assert folder in client.post("/v1/search", json={"terms": [{"text": "red"}]}, headers=admin).json()["detail"]
+
+
+def test_only_the_library_s_own_path_is_left_out() -> None:
+    library = Path("/srv/lib")
+    assert (
+        without_library("/srv/lib/keys.json and /srv/library and /srv/lib.", library)
+        == "The library/keys.json and /srv/library and the library."
+    )
+    assert without_library("Nothing in /srv/lib yet", library) == "Nothing in the library yet"
+    assert without_library("a/b", Path("/")) == "a/b"
+
+
+# Clients that leave.
+
+
+def test_who_leaves_before_the_request_is_whole_is_no_error_of_the_service(
+    make_settings: MakeSettings, serve: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pellucid")
+    address = serve(make_settings())
+    port = int(address.rpartition(":")[2])
+    kinds = {"/v1/search": ("application/json", b"{"), "/v1/datasets:tag": ("multipart/form-data; boundary=x", b"--x\r\n")}
+    for path, (kind, body) in kinds.items():
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as gone:
+            gone.sendall(head.encode() + body)
+            time.sleep(0.1)
+    limit = time.monotonic() + 5
+    while len(lines(caplog)) < len(kinds) and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert sorted(line[: len("POST /v1/search 499")] for line in lines(caplog)) == ["POST /v1/datasets:t", "POST /v1/search 499"]
+    with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
+        counted = answer.read().decode()
+    for path in kinds:
+        assert f'pellucid_requests_total{{method="POST",route="{path}",status="499"}} 1.0' in counted
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("body", [b"[" * 4_000, b'{"key":' * 500, b"\xff\xfe\x00", b'{"key": "\\ud800"}', b'{"key": NaN}', b""])
 def test_hostile_json_is_refused_and_nothing_breaks(client: TestClient, body: bytes) -> None:
     answer = client.post("/v1/session", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 401, 422)

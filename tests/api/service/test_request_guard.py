@@ -18,9 +18,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.service import create_app
+from api.service.access import host_of
 from api.service.connections import Connection
 from api.service.options import ServiceOptions, is_loopback
-from api.service.request_guard import Patience, host_of
+from api.service.request_guard import Patience
 from preprocess import SettingsError
 
 MakeSettings, Connect, Serve, KeyOf = Callable[..., Any], Callable[..., TestClient], Callable[..., str], Callable[..., dict[str, str]]
@@ -163,6 +164,30 @@ def test_a_body_of_the_most_bytes_is_taken_and_one_more_is_not(make_settings: Ma
     assert client.get("/v1/session").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "most"),
+    [("/v1/session", "application/json", 4_000), ("/v1/session", "multipart/form-data; boundary=x", 4_000), ("/v1/jobs", "application/json", 1_000_000),
+     ("/v1/jobs", "", 1_000_000), ("/v1/search", "application/json", 1_000_000), ("/v1/score", "application/x-www-form-urlencoded", 1_000_000)],
+)  # fmt: skip
+def test_what_is_no_upload_is_small(client: TestClient, path: str, kind: str, most: int) -> None:
+    """What is taken whole and read as JSON holds everybody up, and grows tenfold in memory."""
+    headers = {"Content-Type": kind} if kind else {}
+    assert client.post(path, content=b" " * most, headers=headers).status_code != 413
+    for content in (b" " * (most + 1), iter([b" " * most, b" "])):
+        answer = client.post(path, content=content, headers=headers)
+        assert answer.status_code == 413
+        assert f"larger than {most / 1_000_000:g} MB, the most that is taken here" in answer.json()["detail"]
+
+
+def test_uploads_may_be_as_large_as_the_setting_says(make_settings: MakeSettings, connect: Connect) -> None:
+    client = connect(make_settings(serve_upload_mb=3))
+    for path, headers in (("/v1/embeddings", JSON), ("/v1/score", {"Content-Type": "multipart/form-data; boundary=x"})):
+        assert client.post(path, content=b"x" * 2_900_000, headers=headers).status_code in (400, 422)
+        answer = client.post(path, content=b"x" * 3_100_000, headers=headers)
+        assert answer.status_code == 413
+        assert "serve_upload_mb" in answer.json()["detail"]
+
+
 def test_many_large_bodies_at_once_are_told_to_come_again(service_settings: Any) -> None:
     app = create_app(service_settings)
     from api.service.request_guard import RequestGuard
@@ -170,11 +195,14 @@ def test_many_large_bodies_at_once_are_told_to_come_again(service_settings: Any)
     guard = RequestGuard(app, ServiceOptions.of(service_settings))
     guard.most_held = 10
     with TestClient(guard, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 5)) as client:  # type: ignore[arg-type]
-        answer = client.post("/v1/session", json={"key": "plk_long enough"})
+        large = {"input": ["x" * 10_000] * 10}
+        answer = client.post("/v1/embeddings", json=large)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert guard.held == 0  # let go
-        guard.most_held = 1_000
-        assert client.post("/v1/session", json={"key": "plk_long enough"}).status_code == 401
+        assert client.post("/v1/session", json={"key": "plk_long enough"}).status_code == 401  # small ones are not counted
+        guard.most_held = 200_000
+        assert client.post("/v1/embeddings", json=large).status_code == 200
+        assert guard.held == 0
 
 
 # Over a real connection.
@@ -244,10 +272,24 @@ def test_a_half_open_upload_is_given_up_and_blocks_nobody(make_settings: MakeSet
             assert b"No byte of the request's body came for 2 seconds" in read
 
 
+def test_half_open_bodies_of_nobodies_do_not_keep_others_from_sending(make_settings: MakeSettings, serve: Serve, key: KeyOf) -> None:
+    settings = make_settings(serve_upload_mb=0.1)
+    headers, address = key(settings, "read"), serve(settings, lambda config: patient(config, linger_s=0.2))
+    with ExitStack() as stack:
+        lines = [stack.enter_context(line(address)) for _ in range(20)]
+        for half in lines:
+            half.send(HEAD + "Content-Length: 99999\r\n\r\n" + " " * 90_000)
+        assert lines[0].all().startswith(b"HTTP/1.1 413 ")
+        body = json.dumps({"input": ["x" * 10_000] * 9}).encode()
+        request = urllib.request.Request(f"{address}/v1/embeddings", data=body, headers={**JSON, **headers})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+
+
 def test_a_body_that_trickles_is_given_up(make_settings: MakeSettings, serve: Serve) -> None:
     address = serve(make_settings(), lambda config: patient(config, idle_s=5, grace_s=0.3, bytes_per_s=1_000))
     with line(address) as slow:
-        slow.send(HEAD + "Content-Length: 50000\r\n\r\n")
+        slow.send(HEAD.replace("session", "search") + "Content-Length: 50000\r\n\r\n")
         ended = threading.Event()
 
         def trickle() -> None:
@@ -324,6 +366,71 @@ def test_who_never_reads_an_answer_is_let_go(make_settings: MakeSettings, serve:
     with line(address) as deaf:
         deaf.send("GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert ended.wait(8), "the answer still waits for its reader"
+
+
+@pytest.fixture
+def accepted(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The connections of the services of this test, for which the system holds little, so that what is not read stays in the service."""
+    found: list[Connection] = []
+    made = Connection.connection_made
+
+    def noted(self: Connection, transport: Any) -> None:
+        found.append(self)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        made(self, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", noted)
+    return found
+
+
+def answering(config: Any) -> None:
+    """Answer everything with 60 kB: less than what makes the service wait before it has all been written."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"60000")]})
+        await send({"type": "http.response.body", "body": bytes(60_000)})
+
+    config.app, config.lifespan, config.timeout_keep_alive = app, "off", 0.2
+
+
+def asked(address: str, headers: str = "", held_bytes: int = 2_048) -> socket.socket:
+    """A connection on which something was asked, for which the system of the client holds little."""
+    made = socket.socket()
+    made.settimeout(10)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, held_bytes)
+    made.connect(("127.0.0.1", urlsplit(address).port))
+    made.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+    return made
+
+
+@pytest.mark.parametrize("headers", ["", "Connection: close\r\n"])
+def test_who_does_not_read_the_end_of_an_answer_is_let_go(
+    make_settings: MakeSettings, serve: Serve, monkeypatch: pytest.MonkeyPatch, accepted: list[Connection], headers: str
+) -> None:
+    monkeypatch.setattr(Connection, "stall_s", 0.4)
+    with closing(asked(serve(make_settings(), answering), headers)):
+        limit = time.monotonic() + 6
+        while not (accepted and accepted[0].cycle and accepted[0].cycle.response_complete):
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        assert 0 < accepted[0].transport.get_write_buffer_size() < 65_536
+        while accepted[0] in accepted[0].connections:
+            assert time.monotonic() < limit, "the end of the answer still waits for its reader"
+            time.sleep(0.02)
+
+
+def test_who_reads_slowly_gets_the_whole_answer(
+    make_settings: MakeSettings, serve: Serve, monkeypatch: pytest.MonkeyPatch, accepted: list[Connection]
+) -> None:
+    monkeypatch.setattr(Connection, "stall_s", 0.3)
+    read, waited = b"", 0
+    with closing(asked(serve(make_settings(), answering), held_bytes=8_192)) as slow:
+        while part := slow.recv(2_000):
+            read += part
+            waited += accepted[0].transport.get_write_buffer_size() > 0
+            time.sleep(0.04)
+    assert read.partition(b"\r\n\r\n")[2] == bytes(60_000)
+    assert waited > 15, "the service had nothing to wait for"
 
 
 def test_a_refused_upload_sees_the_answer_not_a_broken_connection(make_settings: MakeSettings, serve: Serve) -> None:

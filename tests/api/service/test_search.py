@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -161,6 +163,62 @@ def test_pictures_come_with_a_request(client: TestClient, service_photos: Path) 
     assert "'my photo.png'" in body["why"]
     as_file = client.post("/v1/search", files={"request": ("q.json", json.dumps(query)), "mine": ("p.png", data)})
     assert [hit["path"] for hit in as_file.json()["hits"]] == [hit["path"] for hit in body["hits"]]
+
+
+def test_pictures_are_decoded_one_at_a_time_and_eight_at_most(
+    client: TestClient, service_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import api.service.search_terms as terms
+
+    held: list[weakref.ref[Any]] = []
+    decode = terms.decode_upload
+
+    def noted(*given: Any) -> Any:
+        assert not [each for each in held if each() is not None]
+        pixels = decode(*given).copy()
+        held.append(weakref.ref(pixels))
+        return pixels
+
+    monkeypatch.setattr(terms, "decode_upload", noted)
+    data = (service_photos / "yellow.png").read_bytes()
+    for count, status in ((8, 200), (9, 400)):
+        query = {"terms": [{"upload": f"p{at}"} for at in range(count)], "limit": 1}
+        files = {f"p{at}": ("p.png", data) for at in range(count)}
+        answer = client.post("/v1/search", data={"request": json.dumps(query)}, files=files)
+        assert answer.status_code == status, answer.text
+    assert len(held) == 8
+    answer = client.post("/v1/search", json={"terms": [{"url": "https://example.org/a.jpg"}] * 9})
+    assert (answer.status_code, "at most 8" in answer.json()["detail"]) == (400, True)
+
+
+def test_addresses_take_no_thread_of_others_and_have_one_deadline(
+    make_settings: Callable[..., Any], connect: Callable[..., TestClient], service_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(make_settings(serve_fetch_urls=True, serve_workers=1))
+    goes_on, seconds = threading.Event(), []
+
+    def fetch(_url: str, _limits: Any, *, timeout_s: float) -> bytes:
+        seconds.append(timeout_s)
+        goes_on.wait(10)
+        time.sleep(0.02)
+        return (service_photos / "yellow.png").read_bytes()
+
+    monkeypatch.setattr("api.service.uploads.fetch", fetch)
+    query = {"terms": [{"url": f"https://example.org/{at}.png"} for at in range(3)], "limit": 1}
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, "/v1/search", json=query)
+        try:
+            while not seconds:
+                time.sleep(0.01)
+            assert client.get("/v1/images").status_code == 200
+            assert not asked.done()
+        finally:
+            goes_on.set()
+        assert asked.result(10).json()["hits"][0]["path"] == "yellow.png"
+    assert 10 >= seconds[0] > seconds[1] > seconds[2] > 0
+    monkeypatch.setattr("api.service.search_terms.FETCH_S", 0.03)
+    answer = client.post("/v1/search", json=query)
+    assert (answer.status_code, "did not come within" in answer.json()["detail"]) == (422, True)
 
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'

@@ -220,7 +220,10 @@ def test_a_run_that_is_not_there_is_404_or_is_named_by_its_beginning(client: Tes
 
 
 def test_without_a_library_there_are_no_tags(bare_client: TestClient) -> None:
-    for path in ("/v1/tags", "/v1/tags/review", "/v1/tag-runs", "/v1/tag-runs/latest"):
+    assert bare_client.get("/v1/tags").json() == {"total": 0, "next": None, "tags": []}
+    assert bare_client.get("/v1/tags/review").json() == {"open": 0, "tags": []}
+    assert bare_client.get("/v1/tag-runs").json() == {"runs": []}
+    for path in ("/v1/tag-runs/latest",):
         assert bare_client.get(path).status_code == 404, path
     assert bare_client.put(f"/v1/images/{'0' * 64}/tags/red", json={"verdict": "confirmed"}).status_code == 404
 

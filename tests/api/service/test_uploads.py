@@ -143,7 +143,8 @@ def test_names_in_messages_are_short_and_printable() -> None:
 def test_addresses_are_fetched_only_where_that_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetch(url: str, limits: Limits) -> bytes:
+    def fetch(url: str, limits: Limits, *, timeout_s: float) -> bytes:
+        assert 0 < timeout_s <= 10
         asked.append((url, limits.max_bytes))
         if "inside" in url:
             raise FetchError("inside is in a private or reserved network (10.0.0.7). If that is meant, start with --allow-private-urls.")

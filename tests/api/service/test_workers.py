@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
 
+from api.service.leaving import READS
 from api.service.request_log import REQUEST_ID
 from api.service.workers import Overloaded, Workers
 
@@ -94,6 +97,68 @@ def test_who_goes_away_while_waiting_never_starts() -> None:
     with made(1, 1) as workers:
         asyncio.run(gone(workers))
         assert (workers.inside, started) == (0, [])
+
+
+def test_nothing_is_done_for_clients_that_left_while_they_waited(
+    make_settings: MakeSettings, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import api.service.search_routes as routes
+    import api.service.tag_routes as tags
+
+    goes_on, calls, said = threading.Event(), [], []
+    page, say = routes.search_page, tags.say
+
+    def slow(*given: Any) -> Any:
+        calls.append(1)
+        goes_on.wait(20)
+        return page(*given)
+
+    def noted(*given: Any) -> Any:
+        said.append(1)
+        return say(*given)
+
+    monkeypatch.setattr(routes, "search_page", slow)
+    monkeypatch.setattr(tags, "say", noted)
+    port = int(serve(make_settings(serve_workers=1)).rpartition(":")[2])
+
+    def begin(method: str, path: str, body: bytes) -> socket.socket:
+        sent = socket.create_connection(("127.0.0.1", port))
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        sent.sendall(head.encode() + body)
+        return sent
+
+    def inside() -> int:
+        with urlopen(f"http://127.0.0.1:{port}/healthz") as answer:  # so that the service has seen what came before
+            answer.read()
+        return len(calls)
+
+    search = b'{"terms": [{"text": "red"}]}'
+    stays = begin("POST", "/v1/search", search)
+    limit = time.monotonic() + 10
+    while not calls and time.monotonic() < limit:
+        time.sleep(0.01)
+    write = begin("PUT", f"/v1/images/{'0' * 64}/tags/red", b'{"verdict": "confirmed"}')
+    left = [begin("POST", "/v1/search", search) for _ in range(6)] + [begin("GET", "/v1/images", b"")]
+    time.sleep(0.2)
+    for sent in (*left, write):
+        sent.close()
+    time.sleep(0.2)
+    assert inside() == 1
+    goes_on.set()
+    assert stays.recv(12) == b"HTTP/1.1 200"
+    stays.close()
+    while not said and time.monotonic() < limit:  # what somebody said is kept, though they left
+        time.sleep(0.01)
+    assert (len(said), inside()) == (1, 1)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_what_is_given_up_for_who_leaves_are_the_routes_that_write_nothing(client: TestClient) -> None:
+    paths = client.get("/v1/openapi.json").json()["paths"]
+    reads = {
+        path for path, methods in paths.items() for each in methods.get("post", {}).get("security", []) if "read" in each.get("key", [])
+    }
+    assert reads == READS
 
 
 def test_an_end_counts_as_overload() -> None:

@@ -13,7 +13,7 @@ export function Library() {
   const session = useLoaded(() => api.session().catch(() => null), []);
   if (!given) return <div class="view"><p class="hint" role="status">{s.loading} …</p></div>;
   const rows: [string, string][] = [
-    [s.statsPhotos, count(given.photos)], [s.statsFailures, count(given.failures)], [s.statsEncoder, given.encoder ?? s.noneOf],
+    [s.statsPhotos, s.inFiles(found?.photos ?? given.photos, given.photos)], [s.statsFailures, count(given.failures)], [s.statsEncoder, given.encoder ?? s.noneOf],
     [s.statsRegions, given.regions ?? s.noneOf], [s.statsDehaze, given.dehaze ?? s.noneOf], [s.statsRuns, count(given.tag_runs)], [s.statsVersion, given.version],
   ];
   const tagged = (tag: string) => to(`/${format({ ...NO_QUERY, filters: { ...NO_FILTERS, tags: [tag] } })}`);
@@ -24,7 +24,7 @@ export function Library() {
       <dl class="figures">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
       <section>
         <h2>{s.roots}</h2>
-        <dl class="facts wide">{Object.entries(given.roots).map(([root, photos]) => <div key={root}><dt>{root}</dt><dd>{s.photos(photos)}</dd></div>)}</dl>
+        <dl class="facts wide">{Object.entries(given.roots).map(([root, photos]) => <div key={root}><dt>{root}</dt><dd>{s.files(photos)}</dd></div>)}</dl>
       </section>
       {found?.years.length ? (
         <section>
