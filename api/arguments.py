@@ -18,6 +18,7 @@ def protected(arguments: list[str]) -> list[str]:
     for at, argument in enumerate(arguments):
         is_value = at > 0 and arguments[at - 1] in (
             "-k",
+            "--limit",
             "--where",
             "--in",
             "--library",
@@ -38,3 +39,36 @@ def protected(arguments: list[str]) -> list[str]:
         subtracts = argument.startswith("-") and not is_option and not is_value
         out.append(MINUS + argument[1:] if subtracts else argument)
     return out
+
+
+_OPTIONS = (
+    "limit",
+    "where",
+    "in",
+    "strictness",
+    "sort",
+    "diverse",
+    "collapse",
+    "library",
+    "encoder",
+    "server",
+    "json",
+    "paths",
+    "html",
+    "help",
+)
+
+
+def mistyped(term: str) -> str | None:
+    """What to say of a subtracted term that was meant for an option: one letter, or an option's name behind one dash; none of any other term.
+
+    >>> mistyped(MINUS + "json")
+    'There is no option -json. Did you mean --json? To subtract the word, write -1:json'
+    >>> mistyped(MINUS + "people")
+    """
+    word = term.removeprefix(MINUS)
+    if word == term or (len(word) != 1 and word not in _OPTIONS):
+        return None
+    meant = f"--{word}" if word in _OPTIONS else "-k" if word == "n" else None
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"There is no option -{word}.{hint} To subtract the word, write -1:{word}"

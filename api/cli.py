@@ -11,7 +11,7 @@ import typer
 
 from . import haze_evaluation, quality_evaluation, segmentation_evaluation, tag_evaluation, verdict_evaluation  # noqa: F401 (commands of evaluation)
 from .annotating import annotate as annotate_command
-from .arguments import MINUS, protected
+from .arguments import MINUS, mistyped, protected
 from .dehazing import dehaze as dehaze_command
 from .duplicates import dups as dups_command
 from .evaluation import evaluate_app
@@ -119,7 +119,7 @@ def search(
             metavar="TERM", help="Words, ./picture.jpg or https://...; 2:words weighs, -words subtracts, without:words leaves photos out."
         ),
     ],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    k: Annotated[int, typer.Option("-k", "--limit", min=1, help="How many hits.")] = 10,
     where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="A condition on columns, such as iso < 400.")] = None,
     within: Annotated[
         str | None,
@@ -155,6 +155,8 @@ def search(
 
     if as_json and paths:
         raise typer.BadParameter("choose one of --json and --paths")
+    if slip := next((hint for term in terms if (hint := mistyped(term))), None):
+        raise typer.BadParameter(slip)
     terms = [term.replace(MINUS, "-", 1) if term.startswith(MINUS) else term for term in terms]
     for term in terms:
         if is_photo(term) and Path(term).is_file() and not Path(term).is_absolute() and not term.startswith("."):

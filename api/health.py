@@ -224,4 +224,4 @@ def print_examination(facts: dict[str, Any], *, every: bool) -> None:
     for problem in facts["problems"]:
         out.print(f"PROBLEM: {plain(problem)}")
     if not facts["problems"]:
-        out.print("All is well.")
+        out.print("All is well." if not failures else "All is well with the library; the files above are not in it.")

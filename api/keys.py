@@ -71,7 +71,7 @@ def create(
         return
     typer.echo(token)
     ends = f"ends {key.expires_at}" if key.expires_at else "never ends"
-    typer.echo(f"This key, {key.name}, may {key.scope} and {ends}. Keep it now: it is not shown again.", err=True)
+    typer.echo(f"This key, {key.name}, may {key.scope} in {folder} and {ends}. Keep it now: it is not shown again.", err=True)
 
 
 @keys_app.command("list")

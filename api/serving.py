@@ -57,7 +57,13 @@ def serve(
     settings = load_settings(library=library, serve_host=host, serve_port=port, serve_root_path=root_path, serve_proxies=proxies)
 
     def begun(address: str) -> None:
-        typer.echo(plain(f"Pellucid is at {address} and shows {settings.library}. Ctrl+C ends it."), err=True)
+        there = (settings.library.expanduser() / "library.json").is_file()
+        shown = (
+            f"shows {settings.library}"
+            if there
+            else f"has nothing to show yet: nothing is indexed in {settings.library}. Index a folder from the page, or name another with --library"
+        )
+        typer.echo(plain(f"Pellucid is at {address} and {shown}. Ctrl+C ends it."), err=True)
         if show:
             import webbrowser
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .library_tags import Doubt
 
 _SHOWN_TAGS = 20
+_FEW = 200
+"""Photos below which a tag's mean and deviation over the library say little."""
 
 
 def run_dict(run: TagRun) -> dict[str, Any]:
@@ -140,6 +142,10 @@ def tagged_lines(outcome: Mapping[str, Any], library: Path | None = None) -> Non
         if tags
         else f"{verb} no tags for {many(photos, 'photo')}. Try a lower --precision."
     ))  # fmt: skip
+    if tags and photos < _FEW:
+        out.print(
+            f"Fewer than {_FEW} photos are little to compare with: fewer tags than that may be right. A higher --precision keeps the surest."
+        )
     if outcome["resumed"]:
         out.print(f"{outcome['resumed']:,} of these photos were looked at before the interrupt.")
     if tags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .choose import choose
@@ -30,6 +31,10 @@ from .errors import (
     WeightsError,
 )
 from .lazy import lazy_names
+
+# Builds of onnxruntime from 1.31 on tell their maker what they run, and keep an identifier of the machine for that. Only this, before it is imported anywhere, keeps them
+# from both; it holds for the processes that are begun from here too.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from ._opencv import cv2

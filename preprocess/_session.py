@@ -10,6 +10,8 @@ import onnxruntime
 
 from .errors import WeightsError
 
+onnxruntime.disable_telemetry_events()  # builds for Windows do not look at the variable that preprocess sets
+
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:

@@ -281,7 +281,7 @@ def test_a_key_is_shown_once(pellucid: Command, tmp_path: Path) -> None:
     assert made.code == 0
     token = made.out.strip()
     assert KeyStore(library).held().key_of(token).name == "phone"  # type: ignore[union-attr]
-    assert "phone, may read and ends 20" in made.err
+    assert f"phone, may read in {library} and ends 20" in made.err
     assert "not shown again" in made.err
     assert token not in made.err
     listed = pellucid("keys", "list", "--library", library)
