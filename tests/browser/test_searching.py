@@ -41,8 +41,8 @@ def test_a_line_stands_where_the_matches_end(look: Look, served: Served) -> None
     assert unlikely == [False, False, *[True] * 11]
     assert page.locator(".dot").evaluate_all("all => all.map((one) => one.className)") == [*["dot weak"] * 2, *["dot none"] * 11]
     page.get_by_label("Sort").select_option("date")
-    wait_for_count(page, 1)
-    assert page.locator(".why").inner_text().startswith("1 match ·"), "by date the service gives what is likely"
+    wait_for_count(page, 2)
+    assert page.locator(".why").inner_text().startswith("2 matches ·"), "by date the service gives what is likely"
     assert page.locator(".parting").count() == 0
 
 

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from preprocess import QueryError
-from search import EncoderOptions, Library, Query, Recipe, Store, Term, load_encoder, normalize, open_derived
+from search import EncoderOptions, Hit, Library, Query, Recipe, Store, Term, load_encoder, normalize, open_derived
 from search.evidence import Evidence
+from search.judging import Sentence
 from search.judging import judge as judged_by
 from search.null_model import NullModel, Shift
 from search.verdict import CURVES, FAMILIES, HIT_PHOTOS, Cuts, Judge, null_family
@@ -160,3 +161,13 @@ def test_families_are_told_by_where_a_model_came_from(source: str, family: str) 
 def test_the_built_in_encoder_has_measured_values() -> None:
     assert FAMILIES[null_family(load_encoder("builtin", EncoderOptions(threads=1)))].measured
     assert [name for name, family in FAMILIES.items() if family.measured] == ["builtin"]
+
+
+def test_copies_of_the_first_hit_are_called_what_it_is() -> None:
+    hits = {0: 0.05, 1: 0.05, 2: 0.04}
+    sentence = Sentence(0.5, 1.0, "weak", hits, Cuts.at(50), ("strong", "weak"))
+    given = [(row, Hit("/photos", f"{row}.jpg", str(row), 0.3, 2.0, {})) for row in hits]
+    assert [(hit.path, hit.verdict, hit.probability) for hit in sentence.judged(given)] == [
+        ("0.jpg", "weak", 0.05),
+        ("1.jpg", "weak", 0.05),
+    ]
