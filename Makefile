@@ -74,6 +74,7 @@ bench: $(VENV)/.dev ## Speed and memory, side by side in one run
 	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/region_search.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/endure.py
 
 constraints: $(VENV)/.dev ## Write the installed versions to constraints.txt
 	echo '# Exact versions that every install command uses (pip install -c constraints.txt ...). Made by `make constraints`.' > constraints.txt
