@@ -145,7 +145,9 @@ def main() -> int:
     copies = tags_and_copies(library, encoder)
     write_text(HERE / "index.html", contact_sheet("Pellucid demo", f"{report.found} photos, {len(answers)} searches", answers))
     out.print(f"Pictures of all answers: {HERE / 'index.html'}")
-    out.print(f"Done in {time.perf_counter() - start:.1f} s. Next: .venv/bin/pellucid index ~/Pictures, then .venv/bin/pellucid search 'a dog on a beach'")
+    out.print(
+        f"Done in {time.perf_counter() - start:.1f} s. Next: .venv/bin/pellucid index ~/Pictures, then .venv/bin/pellucid search 'a dog on a beach'"
+    )
     if report.failed or not {"cat.png", "edited/a copy of cat.png"} <= {hit.path for hit in hits}:
         out.print("The demo's own check failed: the small cat does not find the cat.")
         return 1
