@@ -60,7 +60,6 @@ _HOMES = {
     "add": (
         "AddSegmenterOptions",
         "add_segmenter",
-        "as_written",
     ),
     "components": (
         "ClassMap",

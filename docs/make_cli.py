@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -10,7 +11,7 @@ from typer.main import get_command
 
 from api.cli import app
 from api.settings import Settings
-from search import ASKED_REGION_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS, catalogue_markdown
+from search import ASKED_REGION_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS, Column, catalogue_markdown
 
 HERE = Path(__file__).parent
 
@@ -38,18 +39,22 @@ def _describe(command: object, name: str, parts: list[str]) -> None:
         _describe(child, f"{name} {child.name}", parts)
 
 
+def column_table(columns: Sequence[Column], prefix: str = "") -> list[str]:
+    """Lines of a table: name, kind and meaning."""
+    head = ["| column | kind | meaning |", "| --- | --- | --- |"]
+    return head + [f"| `{prefix}{column.name}` | {column.kind} | {column.meaning} |" for column in columns]
+
+
 def columns() -> str:
     """The columns of `--where` and the settings."""
     lines = ["# Columns and settings\n", "Generated from the code by `make docs-write`.\n", "## Columns that `--where` reads\n"]
-    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
-    lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in IMAGE_COLUMNS]
+    lines += column_table(IMAGE_COLUMNS)
     lines += [
         "\n## Scores\n",
         'Columns of a photo too: `--where "quality > 0.6"`. Null where the photo was not scored; those that begin with `measured_` come with the index, the others with `pellucid score`.',
         "Axes of your own have no column: `score('warm') > 0.6`. How good a photo is technically and how beautiful are two axes, and neither stands for the other.\n",
     ]
-    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
-    lines += [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in SCORE_COLUMNS]
+    lines += column_table(SCORE_COLUMNS)
     lines += [
         "\n## Tags\n",
         "`tag('beach')` holds for photos that have the tag, whether `pellucid tag` wrote it or you confirmed it, and not for those whose tag you rejected; `not tag('beach')` for all",
@@ -63,8 +68,7 @@ def columns() -> str:
         "\n## Columns of a region\n",
         "With `region.` before the name, in `--where` too: [how](searching.md#conditions-on-regions).\n",
     ]
-    lines += ["| column | kind | meaning |", "| --- | --- | --- |"]
-    lines += [f"| `region.{column.name}` | {column.kind} | {column.meaning} |" for column in ASKED_REGION_COLUMNS]
+    lines += column_table(ASKED_REGION_COLUMNS, "region.")
     lines += [
         "\n## Settings\n",
         "In `pellucid.toml`, or in capitals behind `PELLUCID_` in the environment.\n",

@@ -141,12 +141,6 @@ function renewSoon(): void {
   renewed.value += 1;
 }
 
-/** What has the same bytes is as good a match: the service calls only the first of an answer likely where none is for itself. */
-function asItsCopy(hit: HitGiven, at: number, hits: readonly HitGiven[]): HitGiven {
-  const copy = hit.verdict === "none" ? hits.find((other, place) => place < at && other.digest === hit.digest && other.verdict !== "none") : undefined;
-  return copy ? { ...hit, verdict: copy.verdict } : hit;
-}
-
 /** The hits of a search, the best first. */
 export class Hits extends Base {
   readonly kind = "hits";
@@ -184,8 +178,8 @@ export class Hits extends Base {
       const given = await api.search({ ...asked, limit: PAGE, ...(this.cursor ? { cursor: this.cursor } : {}) }, files, this.control.signal);
       const start = this.aspects.value.length;
       batch(() => {
-        this.keep(start, given.hits.map(asItsCopy));
-        this.verdicts.value = [...this.verdicts.value, ...given.hits.map((hit, at) => asItsCopy(hit, at, given.hits).verdict !== "none")];
+        this.keep(start, given.hits);
+        this.verdicts.value = [...this.verdicts.value, ...given.hits.map((hit) => hit.verdict !== "none")];
         this.cursor = given.next ?? null;
         this.aspects.value = [...Array.from(this.aspects.value), ...given.hits.map((hit) => Math.round((100 * hit.width) / hit.height))];
         this.total.value = given.total;
