@@ -25,7 +25,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: Playwright keeps an event loop running in this thread, in which tests of other files that a worker runs next could not begin their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser of this machine. Skips where there is none, and says what is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'pellucid[test]'")
@@ -60,7 +61,7 @@ class Looker:
 Look = Callable[..., Looker]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(chromium: Any) -> Iterator[Any]:
     """The window in which tests open their tabs that ask for nothing special, so that the page's assets are loaded once and nothing is drawn for motion's sake."""
     with chromium.new_context(locale="en-GB", reduced_motion="reduce") as context:
